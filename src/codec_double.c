@@ -1,0 +1,466 @@
+/*-------------------------------------------------------------------------
+ *
+ * codec_double.c
+ *	  Encoding of arrays of doubles.
+ *
+ * Three encodings, of which the one that promises to be smallest is taken:
+ *
+ * - Decimal.  Most numbers that are measured are decimals of a few digits: v
+ *	 is the double next to d / 10^scale for an integer d.  As in ALP (Afroozeh
+ *	 et al., "ALP: Adaptive Lossless floating-Point Compression", SIGMOD 2024)
+ *	 one scale, found by trying, serves the whole array, and the integers d are
+ *	 encoded as integers.  Unlike there, v is computed by one division, which
+ *	 IEEE 754 rounds correctly, so that every decimal of up to 15 digits comes
+ *	 out exact.  Where v is not that double, the difference between the bits of
+ *	 both is stored as a correction: small for a decimal that carries the
+ *	 rounding errors of earlier computations (0.1 + 0.2), large for anything
+ *	 else (infinities, NaN, -0.0), where it is an exception among the integers.
+ *
+ * - Bits.  The bits of a double, taken as an integer, have the order of the
+ *	 numbers: close numbers make close integers, which are encoded as integers.
+ *	 Low bits that are zero in all numbers (single precision) are cut off.  If
+ *	 there are both signs, the sign is moved to the lowest bit.
+ *
+ * - XOR with the number before (codec_xor.c), for arrays in which numbers
+ *	 repeat or have trailing zeros in different places.
+ *
+ * Format:
+ *
+ *	byte	bits 0-1 encoding
+ *			DECIMAL: bits 2-6 scale, bit 7 corrections follow
+ *			BITS, ROTATED_BITS: bits 2-7 number of low bits cut off
+ *			XOR: other bits 0
+ *	DECIMAL: the integers d, then the corrections (codec_int.c)
+ *	BITS, ROTATED_BITS: integers (codec_int.c)
+ *	XOR: see codec_xor.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "codec.h"
+
+/* Encodings */
+#define DECIMAL				0
+#define BITS				1
+#define ROTATED_BITS		2
+#define XOR					3
+
+#define ENCODING_MASK		0x03
+#define PARAMETER_SHIFT		2
+#define SCALE_MASK			0x1F
+#define CORRECTIONS			0x80
+
+/* The largest power of ten that is an exact double */
+#define SCALE_MAX			22
+
+/* Decimals are smaller than this: they must fit 64 bits */
+#define LARGEST_DECIMAL		9.2e18
+
+#define TWO_TO_52			4503599627370496.0
+
+/* Bits of the integers that are exact doubles */
+#define DOUBLE_DIGITS		53
+
+/* How many numbers are looked at to choose the scale, and how many scales at
+ * a time */
+#define SCALE_SAMPLE		16
+#define SCALE_SAMPLE_SMALL	8
+#define SCALE_STEP			3
+
+/* A way to encode numbers as decimals */
+typedef struct DecimalPlan
+{
+	int			scale;
+	int			ncorrections;	/* of them not 0 */
+	int			size;			/* bytes */
+	IntPlan		decimals_plan;
+	IntPlan		corrections_plan;
+	int64		decimals[CODEC_MAX_COUNT];
+	int64		corrections[CODEC_MAX_COUNT];
+} DecimalPlan;
+
+static const double PowersOfTen[SCALE_MAX + 1] = {
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+	1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22
+};
+
+/*
+ * The integer that stands for a number as a decimal, or "otherwise" if the
+ * number is too large or none.
+ */
+static inline int64
+DecimalFromDouble(double number, double power, int64 otherwise)
+{
+	double		scaled = fabs(number * power);
+
+	/* false for NaN */
+	if (!(scaled < LARGEST_DECIMAL))
+		return otherwise;
+
+	/* rounds to an integer; beyond 2^52 there are only integers */
+	if (scaled < TWO_TO_52)
+		scaled = (scaled + TWO_TO_52) - TWO_TO_52;
+
+	return number < 0 ? -(int64) scaled : (int64) scaled;
+}
+
+/* What must be added to the bits of a decimal's double to get the number's */
+static inline int64
+DecimalCorrection(double number, int64 decimal, double power)
+{
+	return (int64) (DoubleToBits(number) - DoubleToBits((double) decimal / power));
+}
+
+/* What a few numbers need as decimals of some scale */
+typedef struct ScaleCost
+{
+	int			bits;			/* of the decimals and the corrections */
+	int			corrected;		/* numbers that need a correction */
+	int			large;			/* numbers whose decimal is no exact double */
+} ScaleCost;
+
+static ScaleCost
+CostOfScale(const double *numbers, int count, int scale)
+{
+	double		power = PowersOfTen[scale];
+	int64		previous = 0;
+	ScaleCost	cost = {0};
+
+	for (int i = 0; i < count; i++)
+	{
+		int64		decimal = DecimalFromDouble(numbers[i], power, previous);
+		int64		correction = DecimalCorrection(numbers[i], decimal, power);
+
+		if (i > 0)
+			cost.bits += BitWidth(ZigZag((int64) ((uint64) decimal - (uint64) previous)));
+		cost.bits += BitWidth(ZigZag(correction));
+		cost.corrected += correction != 0;
+		cost.large += BitWidth(ZigZag(decimal)) > DOUBLE_DIGITS + 1;
+		previous = decimal;
+	}
+
+	return cost;
+}
+
+/*
+ * Chooses the scale at which a few numbers need the least bits.
+ *
+ * With each digit, decimals need log2(10) bits more and corrections as many
+ * less, until at the right scale the corrections vanish.  So the first scale
+ * behind that cliff is looked for with long steps, and the cliff before it.
+ */
+static int
+ChooseScale(const double *numbers, int count)
+{
+	int			best_scale = 0;
+	int			best_bits = PG_INT32_MAX;
+	int			found;
+
+	for (int scale = 0; scale <= SCALE_MAX; scale += SCALE_STEP)
+	{
+		ScaleCost	cost = CostOfScale(numbers, count, scale);
+
+		if (cost.bits < best_bits)
+		{
+			best_scale = scale;
+			best_bits = cost.bits;
+		}
+		if (cost.corrected == 0 || cost.large * 2 > count)
+			break;
+	}
+
+	found = best_scale;
+	for (int scale = found - 1; scale > found - SCALE_STEP && scale > 0; scale--)
+	{
+		ScaleCost	cost = CostOfScale(numbers, count, scale);
+
+		if (cost.bits < best_bits)
+		{
+			best_scale = scale;
+			best_bits = cost.bits;
+		}
+	}
+
+	return best_scale;
+}
+
+/*
+ * Turns numbers into decimals of a scale.  Returns how many need a correction.
+ */
+static int
+TakeDecimals(const double *numbers, int count, int scale, int64 *decimals, int64 *corrections)
+{
+	double		power = PowersOfTen[scale];
+	int64		previous = 0;
+	int			ncorrections = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		previous = DecimalFromDouble(numbers[i], power, previous);
+		decimals[i] = previous;
+	}
+
+	for (int i = 0; i < count; i++)
+	{
+		corrections[i] = DecimalCorrection(numbers[i], decimals[i], power);
+		ncorrections += corrections[i] != 0;
+	}
+
+	return ncorrections;
+}
+
+/* Takes a few numbers, all over the array; returns how many. */
+static int
+TakeSample(const double *numbers, int count, double *sample)
+{
+	int			nsample = count < 4 * SCALE_SAMPLE ? SCALE_SAMPLE_SMALL : SCALE_SAMPLE;
+
+	nsample = Min(nsample, count);
+	for (int i = 0; i < nsample; i++)
+		sample[i] = numbers[i * count / nsample];
+
+	return nsample;
+}
+
+/* Takes a few of the numbers that have a correction; returns how many. */
+static int
+TakeCorrectedSample(const double *numbers, const int64 *corrections, int count,
+					int ncorrections, double *sample)
+{
+	int			nsample = Min(ncorrections, SCALE_SAMPLE);
+	int			taken = 0;
+	int			seen = 0;
+
+	for (int i = 0; i < count && taken < nsample; i++)
+	{
+		if (corrections[i] != 0 && seen++ == taken * ncorrections / nsample)
+			sample[taken++] = numbers[i];
+	}
+
+	return taken;
+}
+
+/* Turns numbers into decimals of a scale, with the size of their encoding. */
+static void
+PlanDecimals(const double *numbers, int count, int scale, DecimalPlan *plan)
+{
+	int			ncorrections = TakeDecimals(numbers, count, scale,
+											plan->decimals, plan->corrections);
+
+	plan->scale = scale;
+	plan->ncorrections = ncorrections;
+	EstimateInts(plan->decimals, count, &plan->decimals_plan);
+	plan->size = plan->decimals_plan.size;
+	if (ncorrections > 0)
+	{
+		EstimateInts(plan->corrections, count, &plan->corrections_plan);
+		plan->size += plan->corrections_plan.size;
+	}
+}
+
+/* Turns numbers into decimals of the scale that suits them best. */
+static void
+FindDecimals(const double *numbers, int count, DecimalPlan *plan)
+{
+	double		sample[SCALE_SAMPLE];
+	DecimalPlan other;
+	int			other_scale;
+
+	PlanDecimals(numbers, count, ChooseScale(sample, TakeSample(numbers, count, sample)), plan);
+
+	/* the sample may have missed those with more digits, if they are not many */
+	if (plan->ncorrections <= count / 32 || plan->ncorrections >= count / 2)
+		return;
+
+	other_scale = ChooseScale(sample, TakeCorrectedSample(numbers, plan->corrections, count,
+														  plan->ncorrections, sample));
+	if (other_scale != plan->scale)
+	{
+		PlanDecimals(numbers, count, other_scale, &other);
+		if (other.size < plan->size)
+			*plan = other;
+	}
+}
+
+/*
+ * Turns numbers into the integers of their bits.  Returns the first byte of
+ * that encoding.
+ */
+static uint8
+TakeBits(const double *numbers, int count, int64 *ints)
+{
+	uint64		any = 0;
+	uint64		all = PG_UINT64_MAX;
+	bool		rotate;
+	int			cut;
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64		bits = DoubleToBits(numbers[i]);
+
+		any |= bits;
+		all &= bits;
+	}
+
+	rotate = (int64) (any & ~all) < 0;
+	if (rotate)
+		any = (any << 1) | 1;
+	cut = any == 0 ? 0 : pg_rightmost_one_pos64(any);
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64		bits = DoubleToBits(numbers[i]);
+
+		if (rotate)
+			bits = (bits << 1) | (bits >> 63);
+		ints[i] = (int64) (bits >> cut);
+	}
+
+	return (rotate ? ROTATED_BITS : BITS) | (cut << PARAMETER_SHIFT);
+}
+
+/*
+ * Appends the encoding of up to CODEC_MAX_COUNT doubles, nothing for none of
+ * them.
+ */
+void
+EncodeDoubles(StringInfo buf, const double *values, int count)
+{
+	DecimalPlan plan;
+
+	if (count < 1)
+		return;
+
+	FindDecimals(values, count, &plan);
+	if (plan.ncorrections > 0)
+	{
+		int64		bits[CODEC_MAX_COUNT];
+		IntPlan		bits_plan;
+		uint8		header = TakeBits(values, count, bits);
+
+		EstimateInts(bits, count, &bits_plan);
+		if (EstimateXorSize(values, count) < Min(plan.size, bits_plan.size))
+		{
+			WriteByte(buf, XOR);
+			EncodeXor(buf, values, count);
+			return;
+		}
+		if (bits_plan.size <= plan.size)
+		{
+			WriteByte(buf, header);
+			WriteInts(buf, bits, count, &bits_plan);
+			return;
+		}
+	}
+
+	WriteByte(buf, DECIMAL | (plan.scale << PARAMETER_SHIFT) |
+			  (plan.ncorrections > 0 ? CORRECTIONS : 0));
+	WriteInts(buf, plan.decimals, count, &plan.decimals_plan);
+	if (plan.ncorrections > 0)
+		WriteInts(buf, plan.corrections, count, &plan.corrections_plan);
+}
+
+/* Reads decimals of a scale, and their corrections if there are any. */
+static void
+DecodeDecimals(Reader *reader, double *values, int count, int scale, bool corrected)
+{
+	int64	   *decimals = (int64 *) values;
+	double		power;
+
+	if (scale > SCALE_MAX)
+		ReportDamagedBlock("It has decimals of an impossible scale.");
+	power = PowersOfTen[scale];
+
+	DecodeInts(reader, decimals, count);
+	if (scale == 0)
+	{
+		for (int i = 0; i < count; i++)
+			values[i] = (double) decimals[i];
+	}
+	else
+	{
+		for (int i = 0; i < count; i++)
+			values[i] = (double) decimals[i] / power;
+	}
+
+	if (corrected)
+	{
+		int64		corrections[CODEC_MAX_COUNT];
+
+		DecodeInts(reader, corrections, count);
+		for (int i = 0; i < count; i++)
+			values[i] = BitsToDouble(DoubleToBits(values[i]) + (uint64) corrections[i]);
+	}
+}
+
+/* Reads doubles from the integers of their bits. */
+static void
+DecodeBits(Reader *reader, double *values, int count, int cut, bool rotated)
+{
+	int64	   *ints = (int64 *) values;
+
+	DecodeInts(reader, ints, count);
+	if (cut == 0 && !rotated)
+		return;
+
+	for (int i = 0; i < count; i++)
+	{
+		uint64		bits = (uint64) ints[i] << cut;
+
+		if (rotated)
+			bits = (bits >> 1) | (bits << 63);
+		values[i] = BitsToDouble(bits);
+	}
+}
+
+/* Reads the encoding of "count" doubles. */
+void
+DecodeDoubles(Reader *reader, double *values, int count)
+{
+	uint8		header;
+	int			parameter;
+
+	if (count < 1)
+		return;
+
+	header = ReadByte(reader);
+	parameter = header >> PARAMETER_SHIFT;
+	switch (header & ENCODING_MASK)
+	{
+		case DECIMAL:
+			DecodeDecimals(reader, values, count, parameter & SCALE_MASK,
+						   (header & CORRECTIONS) != 0);
+			break;
+		case BITS:
+			DecodeBits(reader, values, count, parameter, false);
+			break;
+		case ROTATED_BITS:
+			DecodeBits(reader, values, count, parameter, true);
+			break;
+		case XOR:
+			if (parameter != 0)
+				ReportDamagedBlock("It has doubles in an unknown encoding.");
+			DecodeXor(reader, values, count);
+			break;
+	}
+}
+
+/* What people call the encoding of doubles that is read next */
+const char *
+DoublesEncodingName(Reader reader)
+{
+	uint8		header = ReadByte(&reader);
+
+	switch (header & ENCODING_MASK)
+	{
+		case DECIMAL:
+			return header & CORRECTIONS ? "corrected decimal" : "decimal";
+		case XOR:
+			return "xor";
+		default:
+			return "bits";
+	}
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the versions of PostgreSQL that are supported.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_COMPAT_H
+#define DS_COMPAT_H
+
+/* A context for pg_parse_json() that only checks the syntax */
+#if PG_VERSION_NUM >= 170000
+#define MakeJsonCheckContext(str, len) \
+	makeJsonLexContextCstringLen(NULL, (str), (len), GetDatabaseEncoding(), false)
+#else
+#define MakeJsonCheckContext(str, len) \
+	makeJsonLexContextCstringLen((char *) (str), (len), GetDatabaseEncoding(), false)
+#endif
+
+/* What a role may do with a schema */
+#if PG_VERSION_NUM >= 160000
+#define SchemaAclCheck(schema, role, mode) \
+	object_aclcheck(NamespaceRelationId, (schema), (role), (mode))
+#else
+#define SchemaAclCheck(schema, role, mode) \
+	pg_namespace_aclcheck((schema), (role), (mode))
+#endif
+
+/* What a role may do with a function */
+#if PG_VERSION_NUM >= 160000
+#define FunctionAclCheck(function, role, mode) \
+	object_aclcheck(ProcedureRelationId, (function), (role), (mode))
+#else
+#define FunctionAclCheck(function, role, mode) \
+	pg_proc_aclcheck((function), (role), (mode))
+#endif
+
+/* Refuses settings of a prefix that do not exist */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
+#endif							/* DS_COMPAT_H */

@@ -1,0 +1,674 @@
+/*-------------------------------------------------------------------------
+ *
+ * derive.c
+ *	  Bringing derived streams up to date with their sources.
+ *
+ * A derived stream pulls: it reads what is new in its sources since it last
+ * did.  Appending, the closing of buckets, backprocessing and background work
+ * all come to DeriveStream(); only what sets it off differs.
+ *
+ * What changes behind that, as by a late datapoint, is derived again: the
+ * derived datapoints that it can have an influence on are deleted and made
+ * anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "datapoint.h"
+#include "derive.h"
+#include "derive_run.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "operator.h"
+#include "plans.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Attributes of the query of LoadSources() */
+#define SOURCE_POSITION		1
+#define SOURCE_NAME			2
+#define SOURCE_GRANULARITY	3
+#define SOURCE_ORIGIN		4
+#define SOURCE_ORIGIN_COUNT	5
+#define SOURCE_READ_UNTIL	6
+#define SOURCE_READ_COUNT	7
+#define SOURCE_ID			8
+#define SOURCE_DEF			9
+
+int			derive_mode = DERIVE_IMMEDIATE;
+
+/* A derived stream that is being brought up to date */
+typedef struct Derivation
+{
+	StreamHead	head;
+	StreamProgress progress;
+	int			nsources;
+	Source	   *sources;
+
+	/* Derived datapoints on their way to the head */
+	Block	   *rows;
+	MemoryContext rows_context;
+	MemoryContext head_context;
+	bool		changed;		/* some are new or have changed */
+	bool		advanced;		/* sources have been read further */
+
+	/* What has changed behind its latest datapoint */
+	TimeRange  *redone;
+	int			nredone;
+} Derivation;
+
+/* A growing list of changes */
+typedef struct ChangeList
+{
+	int			count;
+	int			max;
+	SourceChange *changes;
+} ChangeList;
+
+static StreamTime
+NullableTime(HeapTuple tuple, TupleDesc desc, int attribute)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, attribute, &isnull);
+
+	return isnull ? STREAM_TIME_NONE : StreamTimeFromTimestampClamped(DatumGetTimestampTz(value));
+}
+
+/*
+ * Reads the sources of a derived stream.  One that row security hides from the
+ * caller is stream_not_found, as nothing right can be derived without it.
+ */
+static void
+LoadSources(Derivation *derivation)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	const pg_uuid_t *id = &derivation->head.def.id;
+	MemoryContext context = CurrentMemoryContext;
+	TupleDesc	desc;
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(id);
+	if (SPI_execute_plan(PreparedPlan(&slot,
+									  "SELECT d.\"position\", d.name, d.granularity, d.origin, d.origin_count,"
+									  " d.read_until, d.read_count, d.source_id, " STREAM_DEF_COLUMNS
+									  " FROM datastream.sources d LEFT JOIN datastream.streams s"
+									  " ON s.stream_id OPERATOR(pg_catalog.=) d.source_id"
+									  " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 ORDER BY d.\"position\"",
+									  1, argtypes), values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the sources of a stream");
+
+	derivation->nsources = (int) SPI_processed;
+	derivation->sources = palloc0(sizeof(Source) * (derivation->nsources + 1));
+	desc = SPI_tuptable->tupdesc;
+	for (int i = 0; i < derivation->nsources; i++)
+	{
+		Source	   *source = &derivation->sources[i];
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		bool		isnull;
+
+		SPI_getbinval(tuple, desc, SOURCE_DEF, &isnull);
+		if (isnull)
+			StreamNotFound(DatumGetUUIDP(SPI_getbinval(tuple, desc, SOURCE_ID, &isnull)));
+
+		source->position = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_POSITION, &isnull));
+		source->name = SPI_getvalue(tuple, desc, SOURCE_NAME);
+		source->granularity = ParseGranularity(SPI_getvalue(tuple, desc, SOURCE_GRANULARITY));
+		source->origin = NullableTime(tuple, desc, SOURCE_ORIGIN);
+		source->origin_count = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_ORIGIN_COUNT, &isnull));
+		source->read_until = NullableTime(tuple, desc, SOURCE_READ_UNTIL);
+		source->read_count = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_READ_COUNT, &isnull));
+		StreamDefFromTuple(&source->def, tuple, desc, SOURCE_DEF, context);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	if (derivation->nsources == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_EXCEPTION),
+				 errmsg("derived stream \"%s\" has no sources", StreamIdToString(id))));
+}
+
+/*
+ * Writes how far a source has been read.
+ */
+static void
+SaveSource(const pg_uuid_t *id, const Source *source)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID, INT4OID, TIMESTAMPTZOID, INT4OID};
+	Datum		values[4];
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = Int32GetDatum(source->position);
+	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(source->read_until));
+	values[3] = Int32GetDatum(source->read_count);
+	if (SPI_execute_plan(PreparedPlan(&slot,
+									  "UPDATE datastream.sources SET read_until = $3, read_count = $4"
+									  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
+									  " AND \"position\" OPERATOR(pg_catalog.=) $2",
+									  4, argtypes), values, NULL, false, 0) != SPI_OK_UPDATE ||
+		SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
+				 errmsg("stream \"%s\" was lost while it was derived", StreamIdToString(id)),
+				 errdetail("Its rows in datastream.sources could not be written.")));
+}
+
+/*
+ * Notes that a derived stream's datapoints in a range have changed: its own
+ * downsampling, where it has come that far, must be done again, and so must
+ * what derives from it.
+ */
+static void
+NoteRedone(Derivation *derivation, StreamTime from, StreamTime to)
+{
+	StreamHead *head = &derivation->head;
+	TimeRange	range = {from, to};
+	StreamTime	frozen_until = derivation->progress.until[head->def.highest + 1];
+
+	if (frozen_until != STREAM_TIME_NONE && from < frozen_until)
+	{
+		AddRanges(&head->def.id, RANGES_LATE, &range, 1);
+		head->due = true;
+	}
+
+	derivation->redone = derivation->redone == NULL ? palloc(sizeof(TimeRange)) :
+		repalloc(derivation->redone, sizeof(TimeRange) * (derivation->nredone + 1));
+	derivation->redone[derivation->nredone++] = range;
+	derivation->changed = true;
+}
+
+/*
+ * Moves derived datapoints into the head, and from there into blocks.
+ */
+static void
+FlushDerived(Derivation *derivation)
+{
+	StreamHead *head = &derivation->head;
+	Block	   *rows = derivation->rows;
+	StreamTime	first;
+	StreamTime	last;
+	bool		late;
+	MemoryContext context;
+	MemoryContext old_context;
+
+	if (rows->count == 0)
+		return;
+
+	first = rows->times[0];
+	last = rows->times[rows->count - 1];
+	late = first < head->latest;
+	old_context = MemoryContextSwitchTo(derivation->rows_context);
+	if (late)
+		InsertDatapoints(head, rows, 0, rows->count);
+	else
+		AppendDatapoints(head, rows, 0, rows->count);
+	derivation->changed = true;
+
+	/* Keep what is in the head now, and let go of all else. */
+	context = AllocSetContextCreate(GetMemoryChunkContext(derivation), "datastream derived head",
+									ALLOCSET_SMALL_SIZES);
+	MemoryContextSwitchTo(context);
+	head->rows = head->rows->count > 0 ? DecodeBlock(EncodeBlock(head->rows), COLUMN_ALL)
+		: CreateDatapoints(HEAD_ROWS);
+	MemoryContextDelete(derivation->head_context);
+	derivation->head_context = context;
+
+	MemoryContextReset(derivation->rows_context);
+	MemoryContextSwitchTo(derivation->rows_context);
+	derivation->rows = CreateDatapoints(HEAD_ROWS);
+	MemoryContextSwitchTo(old_context);
+
+	if (late)
+		NoteRedone(derivation, first, last);
+}
+
+/*
+ * Takes a derived datapoint from an operator.
+ */
+static void
+EmitDerived(DeriveRun *run, StreamTime t, const Value *value)
+{
+	Derivation *derivation = run->emit_state;
+	MemoryContext old_context = MemoryContextSwitchTo(derivation->rows_context);
+	Value		copy = CopyValue(value);
+
+	AddDatapoint(derivation->rows, t - t % GranularityUnit(run->def->highest), &copy);
+	MemoryContextSwitchTo(old_context);
+
+	if (derivation->rows->count >= BLOCK_ROWS)
+		FlushDerived(derivation);
+}
+
+/*
+ * Runs the operator of a derived stream over its sources.
+ */
+static void
+RunOperator(Derivation *derivation, StreamTime from, StreamTime to, bool forward, int skip)
+{
+	DeriveRun	run = {0};
+
+	run.def = &derivation->head.def;
+	run.nsources = derivation->nsources;
+	run.sources = derivation->sources;
+	run.from = from;
+	run.to = to;
+	run.forward = forward;
+	run.skip = skip;
+	run.emit = EmitDerived;
+	run.emit_state = derivation;
+
+	DeriveOperators[run.def->derive_op].run(&run);
+	FlushDerived(derivation);
+}
+
+/*
+ * The source whose datapoints an operator follows that does not join its
+ * sources: the last one.
+ */
+static Source *
+FollowedSource(Derivation *derivation)
+{
+	return &derivation->sources[derivation->nsources - 1];
+}
+
+/*
+ * Derives again what a change of a source in a range has an influence on: the
+ * derived datapoints of that range, and for an operator that looks back those
+ * until the next datapoint with a value.
+ */
+static void
+Rederive(Derivation *derivation, TimeRange range)
+{
+	const StreamDef *def = &derivation->head.def;
+	const DeriveOperator *operator = &DeriveOperators[def->derive_op];
+	StreamTime	from = range.from;
+	StreamTime	to = range.to;
+
+	if (operator->joins_sources)
+	{
+		StreamTime	settled = derivation->sources[0].read_until;
+
+		if (settled == STREAM_TIME_NONE)
+			return;
+		from = BucketStart(def->highest, from);
+		to = BucketEnd(def->highest, Min(to, settled)) - 1;
+	}
+	else
+	{
+		Source	   *source = FollowedSource(derivation);
+		SourceReader *reader;
+		Value		value;
+		StreamTime	t;
+
+		from = Max(from, source->origin);
+		reader = BeginSource(source, to + 1, STREAM_TIME_MAX);
+		while (ReadSource(reader, &t, &value))
+		{
+			to = t;
+			if (value.kind != VALUE_NULL)
+				break;
+		}
+		EndSource(reader);
+	}
+	if (from > to)
+		return;
+
+	DeleteDatapoints(&derivation->head, from, to);
+	RunOperator(derivation, from, to, false, 0);
+	NoteRedone(derivation, from, to);
+}
+
+/*
+ * Reads what is new in the sources that an operator does not follow.  Where
+ * that lies behind what has been derived, it is derived again.
+ */
+static void
+ReadSideSources(Derivation *derivation, StreamTime derived_until, TimeRange **ranges, int *nranges)
+{
+	for (int i = 0; i < derivation->nsources - 1; i++)
+	{
+		Source	   *source = &derivation->sources[i];
+		StreamTime	from = Max(source->read_until, STREAM_TIME_MIN);
+		int			skip = source->read_count;
+		SourceReader *reader;
+		StreamTime	t;
+		Value		value;
+
+		if (source->read_until != STREAM_TIME_NONE && source->read_until == source->origin)
+			skip -= source->origin_count;
+		reader = BeginSource(source, from, STREAM_TIME_MAX);
+		while (ReadSource(reader, &t, &value))
+		{
+			if (t == from && skip > 0)
+			{
+				skip--;
+				continue;
+			}
+			if (source->read_until == t)
+				source->read_count++;
+			else
+			{
+				source->read_until = t;
+				source->read_count = 1;
+			}
+			if (t <= derived_until)
+			{
+				*ranges = repalloc(*ranges, sizeof(TimeRange) * (*nranges + 1));
+				(*ranges)[*nranges].from = (*ranges)[*nranges].to = t;
+				(*nranges)++;
+			}
+		}
+		EndSource(reader);
+	}
+}
+
+/*
+ * Brings a locked derived stream up to date, and derives the given ranges
+ * again.
+ */
+static void
+DeriveLocked(Derivation *derivation, const TimeRange *changed, int nchanged)
+{
+	const StreamDef *def = &derivation->head.def;
+	const DeriveOperator *operator = &DeriveOperators[def->derive_op];
+	Source	   *source = FollowedSource(derivation);
+	StreamTime	derived_until = source->read_until;
+	int			nranges = nchanged + derivation->progress.nranges[RANGES_REDERIVE];
+	TimeRange  *ranges = palloc(sizeof(TimeRange) * (nranges + 1));
+	StreamTime *old_until = palloc(sizeof(StreamTime) * derivation->nsources);
+	int		   *old_count = palloc(sizeof(int) * derivation->nsources);
+	int			skip = source->read_count;
+
+	for (int i = 0; i < derivation->nsources; i++)
+	{
+		old_until[i] = derivation->sources[i].read_until;
+		old_count[i] = derivation->sources[i].read_count;
+	}
+	if (nchanged > 0)
+		memcpy(ranges, changed, sizeof(TimeRange) * nchanged);
+	if (nranges > nchanged)
+		memcpy(ranges + nchanged, derivation->progress.ranges[RANGES_REDERIVE],
+			   sizeof(TimeRange) * (nranges - nchanged));
+
+	if (!operator->joins_sources)
+	{
+		ReadSideSources(derivation, derived_until, &ranges, &nranges);
+		if (derived_until != STREAM_TIME_NONE && derived_until == source->origin)
+			skip -= source->origin_count;
+	}
+
+	RunOperator(derivation, Max(derived_until, STREAM_TIME_MIN), STREAM_TIME_MAX, true, skip);
+
+	/* What lies beyond what had been derived has just been derived. */
+	for (int i = 0; i < nranges; i++)
+	{
+		if (derived_until != STREAM_TIME_NONE && ranges[i].from <= derived_until)
+			Rederive(derivation, ranges[i]);
+	}
+	if (derivation->progress.nranges[RANGES_REDERIVE] > 0)
+		ClearRanges(&def->id, RANGES_REDERIVE);
+
+	for (int i = 0; i < derivation->nsources; i++)
+	{
+		if (derivation->sources[i].read_until != old_until[i] ||
+			derivation->sources[i].read_count != old_count[i])
+		{
+			SaveSource(&def->id, &derivation->sources[i]);
+			derivation->advanced = true;
+		}
+	}
+	if (derivation->changed)
+		SaveHead(&derivation->head);
+}
+
+/*
+ * Adds a change to a list.
+ */
+static SourceChange *
+AddChange(ChangeList *list, const pg_uuid_t *source, Granularity level)
+{
+	SourceChange *change;
+
+	if (list->count >= list->max)
+	{
+		list->max = Max(16, list->max * 2);
+		list->changes = list->changes == NULL ? palloc(sizeof(SourceChange) * list->max) :
+			repalloc(list->changes, sizeof(SourceChange) * list->max);
+	}
+	change = &list->changes[list->count++];
+	memset(change, 0, sizeof(*change));
+	change->source = *source;
+	change->level = level;
+
+	return change;
+}
+
+/*
+ * The ranges among changes that concern the sources of a derived stream;
+ * returns false if none of its sources is among the changes.
+ */
+static bool
+ChangesOfSources(const Derivation *derivation, const ChangeList *list, TimeRange **ranges, int *nranges)
+{
+	bool		found = false;
+
+	*nranges = 0;
+	*ranges = NULL;
+	for (int i = 0; i < list->count; i++)
+	{
+		const SourceChange *change = &list->changes[i];
+
+		for (int j = 0; j < derivation->nsources; j++)
+		{
+			const Source *source = &derivation->sources[j];
+
+			if (source->granularity != change->level ||
+				memcmp(&source->def.id, &change->source, UUID_LEN) != 0)
+				continue;
+			found = true;
+			if (change->nranges > 0)
+			{
+				*ranges = *ranges == NULL ? palloc(sizeof(TimeRange) * change->nranges) :
+					repalloc(*ranges, sizeof(TimeRange) * (*nranges + change->nranges));
+				memcpy(*ranges + *nranges, change->ranges, sizeof(TimeRange) * change->nranges);
+				*nranges += change->nranges;
+			}
+			break;
+		}
+	}
+
+	return found;
+}
+
+/*
+ * Locks a derived stream and brings it up to date.  With "list", that is only
+ * done if one of its sources is among the changes there; changes of the
+ * derived stream itself are added.  A stream that waits to be backprocessed is
+ * left alone, unless this is it ("backprocess").  Returns whether anything was
+ * done.
+ */
+static bool
+BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
+{
+	Derivation *derivation = palloc0(sizeof(Derivation));
+	TimeRange  *ranges = NULL;
+	int			nranges = 0;
+	bool		was_pending;
+
+	/* One that is hidden from the caller is caught up with by the next one who sees it. */
+	if (!LockStream(id, false, true, &derivation->head, CurrentMemoryContext))
+		return false;
+	if (derivation->head.def.derive_op < 0)
+		return false;
+	LockProgress(id, &derivation->progress);
+	was_pending = derivation->progress.pending_backprocess;
+	if (was_pending && !backprocess)
+		return false;
+
+	LoadSources(derivation);
+	if (!backprocess && !ChangesOfSources(derivation, list, &ranges, &nranges))
+		return false;
+
+	derivation->head_context = AllocSetContextCreate(CurrentMemoryContext, "datastream derived head",
+													 ALLOCSET_SMALL_SIZES);
+	derivation->rows_context = AllocSetContextCreate(CurrentMemoryContext, "datastream derived rows",
+													 ALLOCSET_DEFAULT_SIZES);
+	derivation->rows = CreateDatapoints(HEAD_ROWS);
+
+	DeriveLocked(derivation, ranges, nranges);
+	if (was_pending)
+		SavePendingBackprocess(id, false);
+
+	if (derivation->changed && derivation->head.contributes)
+	{
+		SourceChange *change = AddChange(list, id, derivation->head.def.highest);
+
+		change->ranges = derivation->redone;
+		change->nranges = derivation->nredone;
+	}
+
+	return was_pending || derivation->advanced || derivation->changed;
+}
+
+/*
+ * The streams that derive from the sources of changes, directly or through
+ * others, each behind those that it derives from.
+ */
+static pg_uuid_t *
+FindDependants(const SourceChange *changes, int nchanges, bool direct_only, int *ndependants)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDARRAYOID, TEXTARRAYOID, BOOLOID};
+	Datum	   *ids = palloc(sizeof(Datum) * nchanges);
+	Datum	   *levels = palloc(sizeof(Datum) * nchanges);
+	Datum		values[3];
+	pg_uuid_t  *dependants;
+
+	for (int i = 0; i < nchanges; i++)
+	{
+		ids[i] = UUIDPGetDatum(&changes[i].source);
+		levels[i] = CStringGetTextDatum(GranularityName(changes[i].level));
+	}
+	values[0] = PointerGetDatum(construct_array(ids, nchanges, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	values[1] = PointerGetDatum(construct_array(levels, nchanges, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = BoolGetDatum(!direct_only);
+
+	if (SPI_execute_plan(PreparedPlan(&slot,
+									  "WITH RECURSIVE dependants(stream_id, depth) AS ("
+									  "SELECT d.stream_id, 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+									  " c(source_id, granularity) JOIN datastream.sources d"
+									  " ON d.source_id OPERATOR(pg_catalog.=) c.source_id"
+									  " AND d.granularity OPERATOR(pg_catalog.=) c.granularity"
+									  " UNION SELECT d.stream_id, p.depth OPERATOR(pg_catalog.+) 1"
+									  " FROM dependants p JOIN datastream.sources d"
+									  " ON d.source_id OPERATOR(pg_catalog.=) p.stream_id WHERE $3)"
+									  " SELECT stream_id, pg_catalog.max(depth) FROM dependants"
+									  " GROUP BY stream_id ORDER BY 2, 1",
+									  3, argtypes), values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not find derived streams");
+
+	*ndependants = (int) SPI_processed;
+	dependants = palloc(sizeof(pg_uuid_t) * (*ndependants + 1));
+	for (int i = 0; i < *ndependants; i++)
+	{
+		bool		isnull;
+
+		dependants[i] = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	return dependants;
+}
+
+/*
+ * Brings all streams up to date that derive from sources that have changed.
+ */
+static void
+DeriveFromList(ChangeList *list)
+{
+	int			ndependants;
+	pg_uuid_t  *dependants;
+
+	if (list->count == 0)
+		return;
+
+	dependants = FindDependants(list->changes, list->count, false, &ndependants);
+	for (int i = 0; i < ndependants; i++)
+		BringUpToDate(&dependants[i], list, false);
+}
+
+/*
+ * Tells the streams that derive from sources that these have changed: brings
+ * them up to date at once or, if datastream.derive says so, notes only what
+ * they could not find out by themselves.
+ *
+ * SPI must be connected, and the sources locked.
+ */
+void
+DeriveFromChanges(const SourceChange *changes, int nchanges)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+
+	if (derive_mode == DERIVE_IMMEDIATE)
+	{
+		ChangeList	list = {0};
+
+		for (int i = 0; i < nchanges; i++)
+		{
+			SourceChange *change = AddChange(&list, &changes[i].source, changes[i].level);
+
+			change->ranges = changes[i].ranges;
+			change->nranges = changes[i].nranges;
+		}
+		DeriveFromList(&list);
+	}
+	else
+	{
+		for (int i = 0; i < nchanges; i++)
+		{
+			int			ndependants;
+			pg_uuid_t  *dependants;
+
+			if (changes[i].nranges == 0)
+				continue;
+			dependants = FindDependants(&changes[i], 1, true, &ndependants);
+			for (int j = 0; j < ndependants; j++)
+				AddRanges(&dependants[j], RANGES_REDERIVE, changes[i].ranges, changes[i].nranges);
+		}
+	}
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Brings a derived stream up to date with its sources, whether it waits to be
+ * backprocessed or has fallen behind, and then those that derive from it.
+ * Returns whether there was anything to do.
+ *
+ * SPI must be connected.  The streams stay locked until the end of the
+ * transaction.
+ */
+bool
+DeriveStream(const pg_uuid_t *id)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	ChangeList	list = {0};
+	bool		done = BringUpToDate(id, &list, true);
+
+	DeriveFromList(&list);
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+
+	return done;
+}

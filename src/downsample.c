@@ -1,0 +1,542 @@
+/*-------------------------------------------------------------------------
+ *
+ * downsample.c
+ *	  Closing the buckets of streams at all lower granularities.
+ *
+ * One pass over what is new at the highest granularity feeds all levels: a
+ * bucket that is closed at one level is stored there and merged into the open
+ * bucket of the next.  What the open buckets of coarser levels hold already is
+ * read from the level above them, so that nothing but closed buckets is ever
+ * stored.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "bucket.h"
+#include "derive.h"
+#include "downsample.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Buckets that are made again at once */
+#define REDO_BUCKETS	500
+
+/* A level in a pass */
+typedef struct Level
+{
+	Granularity granularity;
+	StreamTime	close_until;	/* buckets that end here or before are closed */
+	bool		open;			/* state has a bucket in work */
+	BucketState state;
+	Block	   *closed;			/* buckets that wait to be stored */
+	MemoryContext closed_context;
+} Level;
+
+typedef struct Pass
+{
+	const StreamDef *def;
+	MemoryContext context;
+	int			nlevels;
+	Level		levels[GRANULARITY_COUNT];	/* from fine to coarse */
+} Pass;
+
+/* The changes that a stream's downsampling makes for streams derived from it */
+typedef struct LevelChanges
+{
+	int			count;
+	SourceChange changes[GRANULARITY_COUNT];
+	TimeRange  *ranges[GRANULARITY_COUNT];
+	int			nranges[GRANULARITY_COUNT];
+} LevelChanges;
+
+/*
+ * Stores the closed buckets of a level that wait for it.
+ */
+static void
+StoreClosed(Pass *pass, Level *level)
+{
+	MemoryContext old_context;
+
+	if (level->closed != NULL && level->closed->count > 0)
+		AppendBlocks(&pass->def->id, level->granularity, level->closed, 0, level->closed->count);
+
+	MemoryContextReset(level->closed_context);
+	old_context = MemoryContextSwitchTo(level->closed_context);
+	level->closed = CreateBlock(BLOCK_ROWS, BucketColumns(pass->def));
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * Opens the bucket of a level that holds t.
+ */
+static void
+OpenBucket(Level *level, StreamTime t)
+{
+	ResetBucket(&level->state, BucketStart(level->granularity, t));
+	level->open = true;
+}
+
+static void FeedBucket(Pass *pass, int index, const BucketState *finer);
+
+/*
+ * Closes the open bucket of a level: keeps it for storing and merges it into
+ * the next level.
+ */
+static void
+CloseBucket(Pass *pass, int index)
+{
+	Level	   *level = &pass->levels[index];
+	MemoryContext old_context = MemoryContextSwitchTo(level->closed_context);
+
+	StoreBucket(&level->state, level->closed);
+	MemoryContextSwitchTo(old_context);
+	level->open = false;
+
+	if (index + 1 < pass->nlevels)
+		FeedBucket(pass, index + 1, &level->state);
+
+	if (level->closed->count >= BLOCK_ROWS)
+		StoreClosed(pass, level);
+}
+
+/*
+ * Begins a scan with the newest snapshot.
+ */
+static BlockScan *
+BeginMaintenanceScan(const StreamDef *def, Granularity level, const Block *head_rows,
+					 StreamTime from, StreamTime to)
+{
+	BlockScan  *scan;
+
+	BeginLatestSnapshot();
+	scan = BeginBlockScan(&def->id, level, head_rows, from, to, false, COLUMN_ALL);
+	EndLatestSnapshot();
+
+	return scan;
+}
+
+/*
+ * Feeds a bucket of the level above to a level.
+ */
+static void
+FeedBucket(Pass *pass, int index, const BucketState *finer)
+{
+	Level	   *level = &pass->levels[index];
+
+	if (level->open && level->state.start != BucketStart(level->granularity, finer->start))
+		CloseBucket(pass, index);
+	if (!level->open)
+		OpenBucket(level, finer->start);
+	MergeIntoBucket(&level->state, finer);
+}
+
+/*
+ * Feeds a level with what is stored at the level above and not yet part of a
+ * closed bucket.
+ */
+static void
+FeedStoredBuckets(Pass *pass, int index, const StreamProgress *progress)
+{
+	const StreamDef *def = pass->def;
+	Level	   *level = &pass->levels[index];
+	Level	   *above = &pass->levels[index - 1];
+	StreamTime	from = Max(progress->until[level->granularity], STREAM_TIME_MIN);
+	StreamTime	to = Min(progress->until[above->granularity], above->close_until);
+	BucketState finer;
+	BlockScan  *scan;
+	Block	   *block;
+	int			first;
+	int			last;
+
+	if (from >= to)
+		return;
+
+	InitBucket(&finer, def, pass->context);
+	scan = BeginMaintenanceScan(def, above->granularity, NULL, from, to - 1);
+	while ((block = NextBlock(scan, &first, &last)) != NULL)
+	{
+		for (int row = first; row < last; row++)
+		{
+			LoadBucket(&finer, block, row);
+			FeedBucket(pass, index, &finer);
+		}
+	}
+	EndBlockScan(scan);
+}
+
+/*
+ * Begins a pass over the levels, whose buckets can be closed until
+ * "close_until", with the open buckets of the coarser ones filled from the
+ * stored levels.
+ */
+static Pass *
+BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime *close_until)
+{
+	Pass	   *pass = palloc0(sizeof(Pass));
+
+	pass->def = def;
+	pass->context = AllocSetContextCreate(CurrentMemoryContext, "datastream downsampling",
+										  ALLOCSET_DEFAULT_SIZES);
+
+	for (int granularity = def->highest + 1; granularity < GRANULARITY_COUNT; granularity++)
+	{
+		Level	   *level = &pass->levels[pass->nlevels++];
+
+		level->granularity = (Granularity) granularity;
+		level->close_until = close_until[granularity];
+		level->closed_context = AllocSetContextCreate(pass->context, "datastream closed buckets",
+													  ALLOCSET_DEFAULT_SIZES);
+		InitBucket(&level->state, def, pass->context);
+		StoreClosed(pass, level);
+	}
+
+	/* Coarse to fine, as what a level closes is fed to the next. */
+	for (int i = pass->nlevels - 1; i > 0; i--)
+		FeedStoredBuckets(pass, i, progress);
+
+	return pass;
+}
+
+/*
+ * Feeds rows [first, last) of datapoints to the finest level of a pass.
+ */
+static void
+FeedDatapoints(Pass *pass, const Block *block, int first, int last)
+{
+	Level	   *finest = &pass->levels[0];
+
+	while (first < last)
+	{
+		StreamTime	t = block->times[first];
+		StreamTime	end = BucketEnd(finest->granularity, t);
+		int			next = first + 1;
+
+		while (next < last && block->times[next] < end)
+			next++;
+
+		if (finest->open && finest->state.start != BucketStart(finest->granularity, t))
+			CloseBucket(pass, 0);
+		if (!finest->open)
+			OpenBucket(finest, t);
+		AddToBucket(&finest->state, block, first, next);
+		first = next;
+	}
+}
+
+/*
+ * Feeds the datapoints from "from" to "to" to the finest level of a pass.
+ */
+static void
+FeedNewDatapoints(Pass *pass, const Block *head_rows, StreamTime from, StreamTime to)
+{
+	BlockScan  *scan = BeginMaintenanceScan(pass->def, pass->def->highest, head_rows, from, to);
+	Block	   *block;
+	int			first;
+	int			last;
+
+	while ((block = NextBlock(scan, &first, &last)) != NULL)
+		FeedDatapoints(pass, block, first, last);
+	EndBlockScan(scan);
+}
+
+/*
+ * Ends a pass: closes the buckets that can be closed, forgets the others and
+ * stores what is left to be stored.
+ */
+static void
+EndPass(Pass *pass)
+{
+	for (int i = 0; i < pass->nlevels; i++)
+	{
+		Level	   *level = &pass->levels[i];
+
+		if (level->open && BucketEnd(level->granularity, level->state.start) <= level->close_until)
+			CloseBucket(pass, i);
+	}
+
+	for (int i = 0; i < pass->nlevels; i++)
+		StoreClosed(pass, &pass->levels[i]);
+
+	MemoryContextDelete(pass->context);
+	pfree(pass);
+}
+
+/*
+ * The buckets of a level in [from, to) that hold something, made from what is
+ * stored at the level above, as rows in the current memory context.
+ */
+static Block *
+MakeBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTime to)
+{
+	const StreamDef *def = &head->def;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream buckets",
+												  ALLOCSET_DEFAULT_SIZES);
+	Block	   *buckets = CreateBlock(REDO_BUCKETS, BucketColumns(def));
+	bool		from_datapoints = level == def->highest + 1;
+	BucketState state;
+	BucketState finer;
+	bool		open = false;
+	BlockScan  *scan;
+	Block	   *block;
+	int			first;
+	int			last;
+
+	InitBucket(&state, def, context);
+	InitBucket(&finer, def, context);
+
+	scan = BeginMaintenanceScan(def, (Granularity) (level - 1), from_datapoints ? head->rows : NULL,
+								from, to - 1);
+	while ((block = NextBlock(scan, &first, &last)) != NULL)
+	{
+		while (first < last)
+		{
+			StreamTime	start = BucketStart(level, block->times[first]);
+			StreamTime	end = BucketEnd(level, start);
+			int			next = first + 1;
+
+			while (next < last && block->times[next] < end)
+				next++;
+
+			if (open && state.start != start)
+			{
+				StoreBucket(&state, buckets);
+				open = false;
+			}
+			if (!open)
+				ResetBucket(&state, start);
+			open = true;
+
+			if (from_datapoints)
+				AddToBucket(&state, block, first, next);
+			for (int row = first; row < next && !from_datapoints; row++)
+			{
+				LoadBucket(&finer, block, row);
+				MergeIntoBucket(&state, &finer);
+			}
+			first = next;
+		}
+	}
+	EndBlockScan(scan);
+
+	if (open)
+		StoreBucket(&state, buckets);
+
+	/* What the rows point to was allocated in our caller's context. */
+	MemoryContextDelete(context);
+
+	return buckets;
+}
+
+/*
+ * Adds a range, [from, to) of a level's bucket starts, to the changes; with
+ * "redone" it lies among what was there before.
+ */
+static void
+NoteChange(LevelChanges *changes, const StreamDef *def, Granularity level, StreamTime from,
+		   StreamTime to, bool redone)
+{
+	TimeRange **ranges = &changes->ranges[level];
+	int		   *nranges = &changes->nranges[level];
+	SourceChange *change = NULL;
+
+	for (int i = 0; i < changes->count; i++)
+	{
+		if (changes->changes[i].level == level)
+			change = &changes->changes[i];
+	}
+	if (change == NULL)
+	{
+		change = &changes->changes[changes->count++];
+		memset(change, 0, sizeof(*change));
+		change->source = def->id;
+		change->level = level;
+	}
+
+	if (!redone)
+		return;
+	*ranges = *ranges == NULL ? palloc(sizeof(TimeRange)) :
+		repalloc(*ranges, sizeof(TimeRange) * (*nranges + 1));
+	(*ranges)[*nranges].from = from;
+	(*ranges)[*nranges].to = to - 1;
+	(*nranges)++;
+	change->ranges = *ranges;
+	change->nranges = *nranges;
+}
+
+/*
+ * Makes all closed buckets again that hold a time of a range.
+ */
+static void
+RedoRange(const StreamHead *head, const StreamProgress *progress, TimeRange range,
+		  LevelChanges *changes)
+{
+	const StreamDef *def = &head->def;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream late datapoints",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	for (int i = def->highest + 1; i < GRANULARITY_COUNT; i++)
+	{
+		Granularity level = (Granularity) i;
+		StreamTime	from = BucketStart(level, range.from);
+		StreamTime	to = Min(BucketEnd(level, range.to), progress->until[level]);
+		StreamTime	position = from;
+
+		if (from >= to)
+			break;
+
+		while (position < to)
+		{
+			StreamTime	end = position;
+			MemoryContext old_context = MemoryContextSwitchTo(context);
+			Block	   *buckets;
+
+			CHECK_FOR_INTERRUPTS();
+			for (int n = 0; n < REDO_BUCKETS && end < to; n++)
+				end = BucketEnd(level, end);
+			buckets = MakeBuckets(head, level, position, end);
+			DeleteFromBlocks(&def->id, level, position, end - 1);
+			InsertIntoBlocks(&def->id, level, buckets, 0, buckets->count);
+
+			MemoryContextSwitchTo(old_context);
+			MemoryContextReset(context);
+			position = end;
+		}
+		NoteChange(changes, def, level, from, to, true);
+	}
+
+	MemoryContextDelete(context);
+}
+
+/*
+ * Checks that no level claims to be further than the one that it is made from.
+ * A level that does goes back to where it can be.
+ */
+static void
+CheckProgress(const StreamDef *def, StreamProgress *progress)
+{
+	for (int i = def->highest + 2; i < GRANULARITY_COUNT; i++)
+	{
+		Granularity level = (Granularity) i;
+		StreamTime	finer = progress->until[level - 1];
+		StreamTime	possible = finer == STREAM_TIME_NONE ? STREAM_TIME_NONE : BucketStart(level, finer);
+
+		if (progress->until[level] <= possible)
+			continue;
+
+		ereport(WARNING,
+				(errcode(ERRCODE_DS_INTERNAL_INCONSISTENCY),
+				 errmsg("stream \"%s\" is recorded as downsampled further at granularity \"%s\" than at \"%s\"",
+						StreamIdToString(&def->id), GranularityName(level),
+						GranularityName((Granularity) (level - 1))),
+				 errdetail("The coarser granularity is downsampled again from where the finer one ends.")));
+		DeleteFromBlocks(&def->id, level, Max(possible, STREAM_TIME_MIN), STREAM_TIME_MAX);
+		progress->until[level] = possible;
+	}
+}
+
+/*
+ * Closes the buckets of a locked stream that end at or before "until", and
+ * makes those again that late datapoints have touched.
+ */
+static void
+DownsampleLocked(StreamHead *head, StreamProgress *progress, StreamTime until, ClosedBuckets *closed)
+{
+	const StreamDef *def = &head->def;
+	Granularity finest = def->highest + 1;
+	StreamTime	limit = Min(until, head->latest);
+	StreamTime	close_until[GRANULARITY_COUNT];
+	StreamTime	first_time;
+	StreamTime	from[GRANULARITY_COUNT];
+	bool		has_datapoints;
+	bool		has_work = false;
+	LevelChanges changes = {0};
+
+	CheckProgress(def, progress);
+
+	for (int i = 0; i < progress->nranges[RANGES_LATE]; i++)
+		RedoRange(head, progress, progress->ranges[RANGES_LATE][i], &changes);
+	if (progress->nranges[RANGES_LATE] > 0)
+		ClearRanges(&def->id, RANGES_LATE);
+
+	BeginLatestSnapshot();
+	has_datapoints = StreamEarliest(def, &first_time);
+	EndLatestSnapshot();
+
+	if (has_datapoints && limit >= STREAM_TIME_MIN)
+	{
+		for (int i = finest; i < GRANULARITY_COUNT; i++)
+		{
+			Granularity level = (Granularity) i;
+
+			close_until[level] = BucketStart(level, level == finest ? limit : close_until[level - 1]);
+			from[level] = progress->until[level];
+			if (from[level] == STREAM_TIME_NONE)
+				from[level] = BucketStart(level, first_time);
+			if (from[level] < close_until[level])
+				has_work = true;
+		}
+	}
+
+	if (has_work)
+	{
+		Pass	   *pass = BeginPass(def, progress, close_until);
+
+		if (from[finest] < close_until[finest])
+			FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);
+		EndPass(pass);
+
+		for (int level = finest; level < GRANULARITY_COUNT; level++)
+		{
+			if (from[level] >= close_until[level])
+				continue;
+			closed->from[level] = from[level];
+			closed->to[level] = close_until[level];
+			progress->until[level] = close_until[level];
+			NoteChange(&changes, def, (Granularity) level, from[level], close_until[level], false);
+		}
+	}
+
+	if (progress->until[finest] != STREAM_TIME_NONE)
+		head->close_at = BucketEnd(finest, progress->until[finest]);
+
+	head->due = head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at;
+	SaveDownsampledUntil(&def->id, progress);
+	SaveHead(head);
+
+	if (head->contributes && changes.count > 0)
+		DeriveFromChanges(changes.changes, changes.count);
+}
+
+/*
+ * Closes the buckets of a stream that end at or before "until", at all its
+ * lower granularities, and brings the streams up to date that derive from
+ * these.  Returns false, with nothing done, if there is nothing to do, or if
+ * the stream is gone or others work on it.
+ *
+ * SPI must be connected.  The stream stays locked until the end of the
+ * transaction.  "def" and "closed" tell what has been done.
+ */
+bool
+DownsampleStream(const pg_uuid_t *id, StreamTime until, StreamDef *def, ClosedBuckets *closed)
+{
+	StreamHead	head;
+	StreamProgress progress;
+
+	for (int level = 0; level < GRANULARITY_COUNT; level++)
+		closed->from[level] = closed->to[level] = STREAM_TIME_NONE;
+
+	if (!StreamIsDue(id))
+		return false;
+	if (!LockStream(id, true, true, &head, CurrentMemoryContext))
+		return false;
+	if (head.def.value_downsamplers == 0)
+		return false;
+
+	LockProgress(id, &progress);
+	DownsampleLocked(&head, &progress, until, closed);
+	*def = head.def;
+
+	return true;
+}

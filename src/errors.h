@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * errors.h
+ *	  The SQLSTATEs of this extension: class TS.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_ERRORS_H
+#define DS_ERRORS_H
+
+#include "utils/elog.h"
+
+#define ERRCODE_DS_EXCEPTION					MAKE_SQLSTATE('T','S','0','0','0')
+#define ERRCODE_DS_STREAM_NOT_FOUND				MAKE_SQLSTATE('T','S','0','0','1')
+#define ERRCODE_DS_MULTIPLE_STREAMS_RETURNED	MAKE_SQLSTATE('T','S','0','0','2')
+#define ERRCODE_DS_INCONSISTENT_CONFIGURATION	MAKE_SQLSTATE('T','S','0','0','3')
+#define ERRCODE_DS_OUTSTANDING_DEPENDENCIES		MAKE_SQLSTATE('T','S','0','0','4')
+#define ERRCODE_DS_UNSUPPORTED_DOWNSAMPLER		MAKE_SQLSTATE('T','S','0','0','5')
+#define ERRCODE_DS_UNSUPPORTED_GRANULARITY		MAKE_SQLSTATE('T','S','0','0','6')
+#define ERRCODE_DS_UNSUPPORTED_DERIVE_OPERATOR	MAKE_SQLSTATE('T','S','0','0','7')
+#define ERRCODE_DS_UNSUPPORTED_VALUE_TYPE		MAKE_SQLSTATE('T','S','0','0','8')
+#define ERRCODE_DS_RESERVED_TAG_NAME			MAKE_SQLSTATE('T','S','0','0','9')
+#define ERRCODE_DS_INVALID_TIMESTAMP			MAKE_SQLSTATE('T','S','0','1','0')
+#define ERRCODE_DS_INCOMPATIBLE_GRANULARITIES	MAKE_SQLSTATE('T','S','0','1','1')
+#define ERRCODE_DS_INCOMPATIBLE_TYPES			MAKE_SQLSTATE('T','S','0','1','2')
+#define ERRCODE_DS_APPEND_TO_DERIVED_STREAM		MAKE_SQLSTATE('T','S','0','1','3')
+#define ERRCODE_DS_INVALID_OPERATOR_ARGUMENTS	MAKE_SQLSTATE('T','S','0','1','4')
+#define ERRCODE_DS_MAINTENANCE_INTERRUPTED		MAKE_SQLSTATE('T','S','0','1','5')
+#define ERRCODE_DS_STREAM_APPEND_CONTENDED		MAKE_SQLSTATE('T','S','0','1','6')
+#define ERRCODE_DS_STREAM_APPEND_FAILED			MAKE_SQLSTATE('T','S','0','1','7')
+
+/* Warnings */
+#define ERRCODE_DS_WARNING						MAKE_SQLSTATE('T','S','1','0','0')
+#define ERRCODE_DS_INVALID_VALUE				MAKE_SQLSTATE('T','S','1','0','1')
+#define ERRCODE_DS_INTERNAL_INCONSISTENCY		MAKE_SQLSTATE('T','S','1','0','2')
+#define ERRCODE_DS_DOWNSAMPLE_CONSISTENCY		MAKE_SQLSTATE('T','S','1','0','3')
+
+#endif							/* DS_ERRORS_H */

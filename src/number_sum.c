@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * number_sum.c
+ *	  Sums of numbers that do not depend on the order or grouping of what is
+ *	  added: decimals exactly, other doubles to some 106 bits.
+ *
+ * Whether a number is added as a decimal or as a binary fraction depends on
+ * the number alone.  So a sum is the same however its numbers are divided into
+ * blocks and buckets before.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "number_sum.h"
+#include "utils/memutils.h"
+
+/*
+ * Makes a sum of nothing.  What does not fit the struct is allocated in
+ * "context".
+ */
+void
+InitSum(NumberSum *sum, MemoryContext context)
+{
+	memset(sum, 0, sizeof(NumberSum));
+	sum->context = context;
+}
+
+/*
+ * Makes the sum one of nothing again.
+ */
+void
+ResetSum(NumberSum *sum)
+{
+	if (sum->big != NULL)
+		pfree(sum->big);
+	sum->units = 0;
+	sum->scale = 0;
+	sum->inexact = false;
+	sum->unknown = false;
+	sum->binary.high = 0;
+	sum->binary.low = 0;
+	sum->big = NULL;
+}
+
+/*
+ * Adds to the numeric part.  A sum beyond the range of numeric is unknown.
+ */
+static void
+AddBig(NumberSum *sum, Numeric number)
+{
+	Numeric		result = number;
+
+	if (sum->big != NULL)
+		result = AddNumeric(sum->big, number);
+
+	if (result == NULL)
+	{
+		sum->unknown = true;
+		return;
+	}
+
+	/* the memory grows geometrically, as the number of digits may each time */
+	if (sum->big == NULL || VARSIZE(result) > sum->big_size)
+	{
+		if (sum->big != NULL)
+			pfree(sum->big);
+		sum->big_size = 2 * VARSIZE(result);
+		sum->big = MemoryContextAlloc(sum->context, sum->big_size);
+	}
+	memcpy(sum->big, result, VARSIZE(result));
+
+	if (result != number)
+		pfree(result);
+}
+
+/*
+ * Adds units * 10^-scale to the numeric part.
+ */
+static void
+AddBigUnits(NumberSum *sum, int128 units, int scale)
+{
+	Numeric		number = UnitsToNumeric(units, scale);
+
+	AddBig(sum, number);
+	pfree(number);
+}
+
+/*
+ * Multiplies units by a power of ten; false if that would leave their range.
+ */
+bool
+ScaleUnits(int128 *units, int exponent)
+{
+	int128		power = Int128Power(exponent);
+	int128		limit = SUM_UNITS_MAX / power;
+
+	if (*units > limit || *units < -limit)
+		return false;
+	*units *= power;
+	return true;
+}
+
+/*
+ * Adds units * 10^-scale; the units are at most SUM_UNITS_MAX.
+ */
+void
+AddUnits(NumberSum *sum, int128 units, int scale)
+{
+	Assert(scale >= 0 && scale <= UNITS_SCALE_MAX);
+
+	if (scale > sum->scale)
+	{
+		if (sum->units != 0 && !ScaleUnits(&sum->units, scale - sum->scale))
+		{
+			AddBigUnits(sum, sum->units, sum->scale);
+			sum->units = 0;
+		}
+		sum->scale = scale;
+	}
+	else if (scale < sum->scale && units != 0 &&
+			 !ScaleUnits(&units, sum->scale - scale))
+	{
+		AddBigUnits(sum, units, scale);
+		return;
+	}
+
+	sum->units += units;
+	if (unlikely(sum->units > SUM_UNITS_MAX || sum->units < -SUM_UNITS_MAX))
+	{
+		AddBigUnits(sum, sum->units, sum->scale);
+		sum->units = 0;
+	}
+}
+
+/*
+ * Adds a number that is a binary fraction, or the sum of such.
+ */
+void
+AddBinary(NumberSum *sum, DoubleDouble number)
+{
+	double		error;
+
+	sum->inexact = true;
+	sum->binary.high = TwoSum(sum->binary.high, number.high, &error);
+	sum->binary.low += error + number.low;
+}
+
+/*
+ * Adds a double that is the result of an earlier sum: as the decimal that it
+ * stands for if it is a short one, otherwise as a binary fraction.
+ */
+void
+AddDouble(NumberSum *sum, double number)
+{
+	int64		units;
+	int			scale;
+
+	if (fabs(number) < DOUBLE_INTEGER_MAX &&
+		DoubleToUnits(number, sum->scale, SUM_SCALE_MAX, &units, &scale))
+		AddUnits(sum, units, scale);
+	else
+		AddBinary(sum, DoubleDoubleOf(number));
+}
+
+/*
+ * Adds a decimal of any length.
+ */
+void
+AddDecimal(NumberSum *sum, Numeric number)
+{
+	int128		units;
+	int			scale;
+
+	if (NumericToUnits(number, &units, &scale))
+		AddUnits(sum, units, scale);
+	else
+		AddBig(sum, number);
+}
+
+/*
+ * Adds the square of a decimal of any length.
+ */
+void
+AddDecimalSquare(NumberSum *sum, Numeric number)
+{
+	int128		units;
+	int			scale;
+	Numeric		square;
+
+	if (NumericToUnits(number, &units, &scale) &&
+		units >= PG_INT64_MIN / 2 && units <= PG_INT64_MAX / 2 &&
+		2 * scale <= UNITS_SCALE_MAX)
+	{
+		AddUnits(sum, units * units, 2 * scale);
+		return;
+	}
+
+	square = MultiplyNumeric(number, number);
+	if (square == NULL)
+	{
+		sum->unknown = true;
+		return;
+	}
+	AddDecimal(sum, square);
+	pfree(square);
+}
+
+/*
+ * Adds the result of an earlier sum; null is one that is not known.
+ */
+void
+AddStoredNumber(NumberSum *sum, const Value *number)
+{
+	switch ((ValueKind) number->kind)
+	{
+		case VALUE_NULL:
+			sum->unknown = true;
+			break;
+		case VALUE_DOUBLE:
+			AddDouble(sum, number->number);
+			break;
+		case VALUE_JSON:
+			AddDecimal(sum, NumericFromValue(number));
+			break;
+	}
+}
+
+/*
+ * Adds another sum.
+ */
+void
+AddSum(NumberSum *sum, const NumberSum *other)
+{
+	if (other->unknown)
+		sum->unknown = true;
+	if (other->units != 0 || other->scale > sum->scale)
+		AddUnits(sum, other->units, other->scale);
+	if (other->inexact)
+		AddBinary(sum, other->binary);
+	if (other->big != NULL)
+		AddBig(sum, other->big);
+}
+
+/*
+ * Returns whether SumToValue() gives all digits of the sum, as far as that can
+ * be told at a glance.
+ */
+bool
+SumIsLossless(const NumberSum *sum)
+{
+	if (sum->inexact || sum->unknown || sum->big != NULL)
+		return false;
+	return sum->scale == 0 ||
+		(sum->units <= (int64) DECIMAL_UNITS_MAX &&
+		 sum->units >= -(int64) DECIMAL_UNITS_MAX);
+}
+
+/*
+ * Returns the sum to some 106 bits, as far as it is in the range of double.
+ */
+DoubleDouble
+SumToDoubleDouble(const NumberSum *sum)
+{
+	DoubleDouble result;
+
+	result.high = (double) sum->units;
+	result.low = (double) (sum->units - (int128) result.high);
+	if (sum->scale > 0)
+		result = DivideDoubleDouble(result, DoublePowers[sum->scale]);
+	if (sum->inexact)
+		result = AddDoubleDouble(result, Renormalize(sum->binary.high, sum->binary.low));
+	if (sum->big != NULL)
+		result = AddDoubleDouble(result, DoubleDoubleOf(NumericToDouble(sum->big)));
+	return result;
+}
+
+/*
+ * Returns the sum with all its digits (binary fractions to some 40).  NULL if
+ * it is not known.
+ */
+Numeric
+SumToNumeric(const NumberSum *sum)
+{
+	Numeric		result = UnitsToNumeric(sum->units, sum->scale);
+
+	if (sum->unknown)
+		return NULL;
+	if (sum->big != NULL)
+		result = AddNumeric(result, sum->big);
+	if (sum->inexact && result != NULL)
+	{
+		DoubleDouble binary = Renormalize(sum->binary.high, sum->binary.low);
+
+		result = AddNumeric(result, NumericFromDoubleExactly(binary.high));
+		if (result != NULL && binary.low != 0)
+			result = AddNumeric(result, NumericFromDoubleExactly(binary.low));
+	}
+	return result;
+}
+
+/*
+ * Gives the sum as a number of a stream without high accuracy: integers with
+ * all their digits, others as the nearest double.  Null if it is not known.
+ * Returns whether that is the sum exactly, so that AddStoredNumber() gives it
+ * back.
+ */
+bool
+SumToValue(const NumberSum *sum, Value *result)
+{
+	int128		units = sum->units;
+	int			scale = sum->scale;
+
+	memset(result, 0, sizeof(Value));
+	if (sum->unknown)
+		return false;
+
+	if (sum->big != NULL)
+	{
+		Numeric		number = SumToNumeric(sum);
+
+		if (number != NULL)
+			*result = NumberFromNumeric(number, false);
+		return false;
+	}
+
+	result->kind = VALUE_DOUBLE;
+	if (sum->inexact)
+	{
+		result->number = SumToDoubleDouble(sum).high;
+		return false;
+	}
+
+	/* with too many units, the decimals may be zeros */
+	while (scale > 0 && (units > (int64) DECIMAL_UNITS_MAX ||
+						 units < -(int64) DECIMAL_UNITS_MAX) && units % 10 == 0)
+	{
+		units /= 10;
+		scale--;
+	}
+
+	if (scale == 0 && (units >= (int64) DOUBLE_INTEGER_MAX ||
+					   units <= -(int64) DOUBLE_INTEGER_MAX))
+	{
+		result->kind = VALUE_JSON;
+		result->json = JsonbFromNumeric(UnitsToNumeric(units, 0));
+		return true;
+	}
+	result->number = UnitsToDouble(units, scale);
+	return scale == 0 || (units <= (int64) DECIMAL_UNITS_MAX &&
+						  units >= -(int64) DECIMAL_UNITS_MAX);
+}

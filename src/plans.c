@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * plans.c
+ *	  Saved plans of the extension's own queries.
+ *
+ * A plan is made once in a backend and kept.  An extension that is dropped and
+ * created again gets new tables and a new block type, which the OID of
+ * datastream.heads tells.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "catalog/namespace.h"
+#include "plans.h"
+#include "utils/lsyscache.h"
+
+/*
+ * Returns the OID of datastream.heads, or an error if the extension is not
+ * there.
+ */
+static Oid
+HeadsRelation(void)
+{
+	Oid			namespace = get_namespace_oid("datastream", true);
+	Oid			relation = InvalidOid;
+
+	if (OidIsValid(namespace))
+		relation = get_relname_relid("heads", namespace);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"datastream\" is not installed in this database"),
+				 errhint("Use CREATE EXTENSION datastream.")));
+
+	return relation;
+}
+
+/*
+ * Returns the saved plan of a query, which is prepared when the slot is empty
+ * or when the extension has been created anew since.  SPI must be connected.
+ */
+SPIPlanPtr
+PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
+{
+	Oid			relation = HeadsRelation();
+	SPIPlanPtr	plan;
+
+	if (slot->plan != NULL && slot->relation == relation)
+		return slot->plan;
+
+	if (slot->plan != NULL)
+	{
+		SPIPlanPtr	stale = slot->plan;
+
+		slot->plan = NULL;
+		SPI_freeplan(stale);
+	}
+
+	plan = SPI_prepare(query, nargs, (Oid *) argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "could not keep the plan of \"%s\"", query);
+
+	slot->plan = plan;
+	slot->relation = relation;
+
+	return plan;
+}
+
+/*
+ * Runs a query through its saved plan and returns the number of its rows, which
+ * are in SPI_tuptable.  With "read_only" it sees what the active snapshot shows,
+ * otherwise the newest state that the isolation level allows.
+ */
+uint64
+RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
+			  Datum *values, const char *nulls, bool read_only)
+{
+	int			result = SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes),
+										  values, nulls, read_only, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", query, SPI_result_code_string(result));
+
+	return SPI_processed;
+}
+
+/*
+ * Returns the OID of the type ds_block, wherever CREATE EXTENSION has put it.
+ */
+Oid
+BlockTypeOid(void)
+{
+	static Oid	known_relation = InvalidOid;
+	static Oid	known_type = InvalidOid;
+	Oid			relation = HeadsRelation();
+
+	if (relation != known_relation)
+	{
+		AttrNumber	attribute = get_attnum(relation, "head");
+
+		if (attribute == InvalidAttrNumber)
+			elog(ERROR, "column \"head\" of table datastream.heads is missing");
+
+		known_type = get_atttype(relation, attribute);
+		known_relation = relation;
+	}
+
+	return known_type;
+}

@@ -1,0 +1,550 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  Heads and progress of streams in tables, and the way of datapoints from
+ *	  heads into blocks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "plans.h"
+#include "store.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Attributes of the query of LockStream(), behind STREAM_DEF_COLUMNS */
+#define LOCK_LATEST			8
+#define LOCK_CLOSE_AT		9
+#define LOCK_DUE			10
+#define LOCK_CONTRIBUTES	11
+#define LOCK_HEAD			12
+
+#define LOCK_QUERY \
+	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.due, h.contributes, h.head" \
+	" FROM datastream.heads h JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
+	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
+
+/*
+ * Runs a statement, through a plan kept in "slot", that must end as expected.
+ */
+static void
+RunQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values,
+		 const char *nulls, bool read_only, int expected)
+{
+	int			result = SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes),
+										  values, nulls, read_only, 0);
+
+	if (result != expected)
+		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result), query);
+}
+
+/*
+ * Runs a statement whose only parameter, $1, is a stream.
+ */
+static void
+RunStreamQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_only, int expected)
+{
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(id);
+	RunQuery(slot, query, 1, argtypes, values, NULL, read_only, expected);
+}
+
+/*
+ * A time that may be null, from the only row of a result.
+ */
+static StreamTime
+ResultTime(int row, int attribute)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
+
+	return isnull ? STREAM_TIME_NONE : StreamTimeFromTimestampClamped(DatumGetTimestampTz(value));
+}
+
+static bool
+ResultBool(int row, int attribute)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+/*
+ * The datapoints in a column of type ds_block of a result; null is none.
+ */
+static Block *
+ResultRows(int row, int attribute, MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	Block	   *rows;
+
+	if (isnull)
+		rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
+	else
+		rows = DecodeBlock(PG_DETOAST_DATUM(value), COLUMN_ALL);
+	MemoryContextSwitchTo(old_context);
+
+	return rows;
+}
+
+static Datum
+TimeDatum(StreamTime t)
+{
+	return TimestampTzGetDatum(TimestampFromStreamTime(t));
+}
+
+/*
+ * Makes the newest snapshot the active one, until EndLatestSnapshot().
+ */
+void
+BeginLatestSnapshot(void)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+}
+
+void
+EndLatestSnapshot(void)
+{
+	PopActiveSnapshot();
+}
+
+/*
+ * Makes the rows that a new stream needs beside its definition.
+ */
+void
+CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess)
+{
+	static PlanSlot head_slot;
+	static PlanSlot progress_slot;
+	static const Oid argtypes[] = {UUIDOID, BOOLOID};
+	Datum		values[2];
+
+	RunStreamQuery(&head_slot, "INSERT INTO datastream.heads (stream_id) VALUES ($1)",
+				   id, false, SPI_OK_INSERT);
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = BoolGetDatum(pending_backprocess);
+	RunQuery(&progress_slot,
+			 "INSERT INTO datastream.progress (stream_id, pending_backprocess) VALUES ($1, $2)",
+			 2, argtypes, values, NULL, false, SPI_OK_INSERT);
+}
+
+/*
+ * Deletes all that is stored of a stream beside its definition.
+ */
+void
+DeleteStreamStorage(const pg_uuid_t *id)
+{
+	static PlanSlot head_slot;
+	static PlanSlot progress_slot;
+
+	for (int level = 0; level < GRANULARITY_COUNT; level++)
+		DeleteBlocks(id, (Granularity) level);
+
+	RunStreamQuery(&progress_slot,
+				   "DELETE FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false, SPI_OK_DELETE);
+	RunStreamQuery(&head_slot,
+				   "DELETE FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false, SPI_OK_DELETE);
+}
+
+/*
+ * Locks a stream until the end of the transaction; false if it is not there.
+ */
+bool
+LockStreamHead(const pg_uuid_t *id)
+{
+	static PlanSlot slot;
+
+	RunStreamQuery(&slot,
+				   "SELECT 1 FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+				   id, false, SPI_OK_SELECT);
+
+	return SPI_processed > 0;
+}
+
+/*
+ * Whether there is something for maintenance to do with a stream; false too if
+ * it is not there.
+ */
+bool
+StreamIsDue(const pg_uuid_t *id)
+{
+	static PlanSlot slot;
+	bool		due;
+
+	RunStreamQuery(&slot,
+				   "SELECT due FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false, SPI_OK_SELECT);
+	due = SPI_processed > 0 && ResultBool(0, 1);
+	SPI_freetuptable(SPI_tuptable);
+
+	return due;
+}
+
+/*
+ * Notes that other streams derive from a stream, and locks it until the end of
+ * the transaction: an append either came before, or sees the note.
+ */
+void
+MarkContributes(const pg_uuid_t *source)
+{
+	static PlanSlot slot;
+
+	RunStreamQuery(&slot,
+				   "UPDATE datastream.heads SET contributes = true WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   source, false, SPI_OK_UPDATE);
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
+				 errmsg("stream \"%s\" does not exist", StreamIdToString(source))));
+}
+
+/*
+ * Notes that no stream derives from a stream any more.
+ */
+void
+ClearContributes(const pg_uuid_t *source)
+{
+	static PlanSlot slot;
+
+	RunStreamQuery(&slot,
+				   "UPDATE datastream.heads SET contributes = false WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   source, false, SPI_OK_UPDATE);
+}
+
+/*
+ * Runs a query, which may wait for a lock, and gives lock_timeout this
+ * extension's own error.
+ */
+static void
+RunLockQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		RunStreamQuery(slot, query, id, false, SPI_OK_SELECT);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		{
+			error->sqlerrcode = ERRCODE_DS_STREAM_APPEND_CONTENDED;
+			error->message = psprintf("stream \"%s\" is locked by another transaction", StreamIdToString(id));
+			error->detail = pstrdup("It stayed locked for longer than lock_timeout.");
+		}
+		FlushErrorState();
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Locks a stream until the end of the transaction and reads its definition and
+ * its head into "context".
+ *
+ * A stream that is not there, or that row security hides, is stream_not_found,
+ * or false with "missing_ok".  With "skip_locked" a stream that others have
+ * locked gives false too.  A stream that stays locked for longer than
+ * lock_timeout is stream_append_contended.
+ */
+bool
+LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *head,
+		   MemoryContext context)
+{
+	static PlanSlot wait_slot;
+	static PlanSlot skip_slot;
+
+	if (skip_locked)
+		RunLockQuery(&skip_slot, LOCK_QUERY " SKIP LOCKED", id);
+	else
+		RunLockQuery(&wait_slot, LOCK_QUERY, id);
+
+	if (SPI_processed == 0)
+	{
+		SPI_freetuptable(SPI_tuptable);
+		if (!missing_ok && !skip_locked)
+			ereport(ERROR,
+					(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
+					 errmsg("stream \"%s\" does not exist", StreamIdToString(id))));
+		return false;
+	}
+
+	StreamDefFromTuple(&head->def, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, context);
+	head->latest = ResultTime(0, LOCK_LATEST);
+	head->close_at = ResultTime(0, LOCK_CLOSE_AT);
+	head->due = ResultBool(0, LOCK_DUE);
+	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
+	head->rows = ResultRows(0, LOCK_HEAD, context);
+	SPI_freetuptable(SPI_tuptable);
+
+	return true;
+}
+
+/*
+ * Writes the head of a locked stream.
+ */
+void
+SaveHead(const StreamHead *head)
+{
+	static PlanSlot slot;
+	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BlockTypeOid()};
+	Datum		values[5];
+	char		nulls[] = "     ";
+	struct varlena *encoded = NULL;
+
+	values[0] = UUIDPGetDatum(&head->def.id);
+	values[1] = TimeDatum(Max(head->latest, STREAM_TIME_MIN));
+	if (head->latest == STREAM_TIME_NONE)
+		nulls[1] = 'n';
+	values[2] = TimeDatum(Max(head->close_at, STREAM_TIME_MIN));
+	if (head->close_at == STREAM_TIME_NONE)
+		nulls[2] = 'n';
+	values[3] = BoolGetDatum(head->due);
+	if (head->rows->count > 0)
+		encoded = EncodeBlock(head->rows);
+	else
+		nulls[4] = 'n';
+	values[4] = PointerGetDatum(encoded);
+
+	RunQuery(&slot,
+			 "UPDATE datastream.heads SET latest = $2, close_at = $3, due = $4, head = $5"
+			 " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+			 5, argtypes, values, nulls, false, SPI_OK_UPDATE);
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
+				 errmsg("could not store datapoints of stream \"%s\"", StreamIdToString(&head->def.id)),
+				 errdetail("A trigger, a rule or a row security policy kept the row from being written.")));
+
+	if (encoded != NULL)
+		pfree(encoded);
+}
+
+/*
+ * The datapoints in the head of a stream, with the active snapshot and without
+ * a lock.
+ */
+Block *
+ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
+{
+	static PlanSlot slot;
+	Block	   *rows = NULL;
+
+	RunStreamQuery(&slot,
+				   "SELECT head FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, true, SPI_OK_SELECT);
+	if (SPI_processed > 0)
+		rows = ResultRows(0, 1, context);
+	SPI_freetuptable(SPI_tuptable);
+
+	if (rows == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
+				 errmsg("stream \"%s\" does not exist", StreamIdToString(id))));
+
+	return rows;
+}
+
+/*
+ * The time of a stream's latest datapoint, and how many datapoints bear it,
+ * with the active snapshot; false if it has none.
+ */
+bool
+StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest)
+{
+	Block	   *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
+	BlockScan  *scan;
+	int			first;
+	int			last;
+
+	*count_at_latest = 0;
+	if (head_rows->count > 0)
+		*latest = head_rows->times[head_rows->count - 1];
+	else if (!LastBlockUntil(&def->id, def->highest, latest))
+		return false;
+
+	scan = BeginBlockScan(&def->id, def->highest, head_rows, *latest, *latest, false, 0);
+	while (NextBlock(scan, &first, &last) != NULL)
+		*count_at_latest += last - first;
+	EndBlockScan(scan);
+
+	return true;
+}
+
+/*
+ * The time of a stream's first datapoint, with the active snapshot; false if
+ * it has none.
+ */
+bool
+StreamEarliest(const StreamDef *def, StreamTime *earliest)
+{
+	Block	   *head_rows;
+
+	if (FirstBlockStart(&def->id, def->highest, earliest))
+		return true;
+
+	head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
+	if (head_rows->count == 0)
+		return false;
+	*earliest = head_rows->times[0];
+
+	return true;
+}
+
+/*
+ * Whether the datapoints of a head are too many, or too large, for a head.
+ */
+static bool
+HeadIsFull(const Block *rows)
+{
+	const Column *column = BlockColumn(rows, COLUMN_DATAPOINT);
+	Size		bytes = 0;
+
+	if (rows->count >= HEAD_ROWS)
+		return true;
+
+	if (column->json != NULL)
+	{
+		for (int i = 0; i < rows->count; i++)
+		{
+			if (column->json[i] != NULL)
+				bytes += VARSIZE(column->json[i]);
+		}
+	}
+
+	return bytes > HEAD_BYTES;
+}
+
+/*
+ * Moves a full head into a block.  The newest datapoint stays, as derived
+ * streams look back at it.
+ */
+static void
+FlushHead(StreamHead *head)
+{
+	Block	   *rows = head->rows;
+	Block	   *kept;
+
+	if (rows->count < 2 || !HeadIsFull(rows))
+		return;
+
+	AppendBlocks(&head->def.id, head->def.highest, rows, 0, rows->count - 1);
+	kept = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
+	AppendBlockRows(kept, rows, rows->count - 1, rows->count);
+	head->rows = kept;
+}
+
+/*
+ * Notes a new latest datapoint, and that maintenance is due when it lies
+ * beyond the bucket in work.
+ */
+static void
+AdvanceLatest(StreamHead *head, StreamTime first, StreamTime latest)
+{
+	head->latest = latest;
+	if (head->def.value_downsamplers == 0)
+		return;
+
+	if (head->close_at == STREAM_TIME_NONE)
+		head->close_at = BucketEnd(head->def.highest + 1, first);
+	if (latest >= head->close_at)
+		head->due = true;
+}
+
+/*
+ * Appends rows [from, to), none of which is older than the stream's latest
+ * datapoint, to a locked stream.  Save the head after.
+ */
+void
+AppendDatapoints(StreamHead *head, const Block *rows, int from, int to)
+{
+	if (from >= to)
+		return;
+
+	/*
+	 * Few rows go into the head, many straight into blocks, behind what is in
+	 * the head.
+	 */
+	AppendBlockRows(head->rows, rows, from, to);
+	FlushHead(head);
+	AdvanceLatest(head, rows->times[from], rows->times[to - 1]);
+}
+
+/*
+ * Inserts rows, in order of time, into a locked stream, each behind the
+ * datapoints of the same time.  Save the head after.
+ */
+void
+InsertDatapoints(StreamHead *head, const Block *rows, int from, int to)
+{
+	int			split = to;
+	Block	   *in_head = head->rows;
+
+	if (from >= to)
+		return;
+
+	/* What is not older than the head's first datapoint goes into the head. */
+	if (in_head->count > 0)
+	{
+		split = from;
+		while (split < to && rows->times[split] < in_head->times[0])
+			split++;
+	}
+	InsertIntoBlocks(&head->def.id, head->def.highest, rows, from, split);
+
+	if (split < to)
+	{
+		head->rows = MergeBlockRows(in_head, rows, split, to);
+		FlushHead(head);
+	}
+
+	if (head->latest == STREAM_TIME_NONE || rows->times[to - 1] > head->latest)
+		AdvanceLatest(head, rows->times[from], rows->times[to - 1]);
+}
+
+/*
+ * Deletes the datapoints of a locked stream from "from" to "to", both
+ * included.  Save the head after.
+ */
+void
+DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to)
+{
+	Block	   *rows = head->rows;
+	Block	   *kept = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
+
+	AppendBlockRows(kept, rows, 0, BlockLowerBound(rows, from));
+	AppendBlockRows(kept, rows, BlockUpperBound(rows, to), rows->count);
+	head->rows = kept;
+	DeleteFromBlocks(&head->def.id, head->def.highest, from, to);
+
+	if (kept->count > 0)
+		head->latest = kept->times[kept->count - 1];
+	else
+	{
+		StreamTime	latest;
+
+		BeginLatestSnapshot();
+		head->latest = LastBlockUntil(&head->def.id, head->def.highest, &latest)
+			? latest : STREAM_TIME_NONE;
+		EndLatestSnapshot();
+	}
+}

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  Heads and blocks in tables.
+ *
+ * A stream's head row is its lock: whoever writes to a stream holds that row
+ * until the end of the transaction, and whoever writes to its datapoints at
+ * the highest granularity updates that row.  Levels below are written by the
+ * one who holds the progress row too.
+ *
+ * Everything here needs an open SPI connection, and acts with the rights of
+ * the caller.  Results are allocated in the memory context that is given, or
+ * else in the current one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_STORE_H
+#define DS_STORE_H
+
+#include "store_block.h"
+#include "stream.h"
+
+/* A head that reaches this many datapoints, or bytes, is moved into a block. */
+#define HEAD_ROWS		32
+#define HEAD_BYTES		400
+
+/* No time: before every timestamp */
+#define STREAM_TIME_NONE	(-INT64CONST(1))
+
+/* A locked stream and its newest datapoints */
+typedef struct StreamHead
+{
+	StreamDef	def;
+	StreamTime	latest;			/* or STREAM_TIME_NONE */
+	StreamTime	close_at;		/* end of the bucket in work at the finest
+								 * lower level, or STREAM_TIME_NONE */
+	bool		due;			/* there is something for maintenance to do */
+	bool		contributes;	/* other streams derive from it */
+	Block	   *rows;			/* newest datapoints; count may be 0 */
+} StreamHead;
+
+/* A closed range of time */
+typedef struct TimeRange
+{
+	StreamTime	from;
+	StreamTime	to;
+} TimeRange;
+
+/* The lists of ranges that wait for maintenance */
+typedef enum RangeList
+{
+	RANGES_LATE,				/* to be downsampled again */
+	RANGES_REDERIVE				/* to be derived again */
+} RangeList;
+
+#define RANGE_LIST_COUNT	(RANGES_REDERIVE + 1)
+
+/* How far maintenance has come */
+typedef struct StreamProgress
+{
+	StreamTime	until[GRANULARITY_COUNT];	/* end of the last closed bucket, or
+											 * STREAM_TIME_NONE */
+	TimeRange  *ranges[RANGE_LIST_COUNT];	/* ascending, apart from each other */
+	int			nranges[RANGE_LIST_COUNT];
+	bool		pending_backprocess;
+} StreamProgress;
+
+/* Streams */
+extern void CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess);
+extern void DeleteStreamStorage(const pg_uuid_t *id);
+extern bool LockStreamHead(const pg_uuid_t *id);
+extern bool StreamIsDue(const pg_uuid_t *id);
+extern void MarkContributes(const pg_uuid_t *source);
+extern void ClearContributes(const pg_uuid_t *source);
+extern bool StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest);
+extern bool StreamEarliest(const StreamDef *def, StreamTime *earliest);
+
+/* Heads */
+extern bool LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok,
+					   StreamHead *head, MemoryContext context);
+extern void SaveHead(const StreamHead *head);
+extern Block *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
+
+/* Datapoints at the highest granularity; the head must be locked, and saved after */
+extern void AppendDatapoints(StreamHead *head, const Block *rows, int from, int to);
+extern void InsertDatapoints(StreamHead *head, const Block *rows, int from, int to);
+extern void DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to);
+
+/* Progress */
+extern bool ReadProgress(const pg_uuid_t *id, StreamProgress *progress);
+extern void LockProgress(const pg_uuid_t *id, StreamProgress *progress);
+extern void SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress);
+extern void SavePendingBackprocess(const pg_uuid_t *id, bool pending);
+extern void AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges);
+extern void ClearRanges(const pg_uuid_t *id, RangeList list);
+
+/* Rights */
+extern bool StoreIsReadable(Granularity level);
+
+/*
+ * What maintenance reads, it reads with the newest snapshot, whatever the
+ * isolation level: the locks that it holds order it with others.
+ */
+extern void BeginLatestSnapshot(void);
+extern void EndLatestSnapshot(void);
+
+#endif							/* DS_STORE_H */

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_block.h
+ *	  Blocks in tables, for store.c and the readers.
+ *
+ * Everything here needs an open SPI connection, and acts with the rights of
+ * the caller.  Writing to the blocks of a stream is for those who hold its
+ * lock (see store.h).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_STORE_BLOCK_H
+#define DS_STORE_BLOCK_H
+
+#include "block.h"
+#include "executor/spi.h"
+#include "stream.h"
+
+/* Writing */
+extern void AppendBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to);
+extern void InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to);
+extern void DeleteFromBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
+extern Block *MergeBlockRows(const Block *a, const Block *b, int from, int to);
+extern void DeleteBlocks(const pg_uuid_t *id, Granularity level);
+
+/* Reading, with the active snapshot */
+typedef struct BlockScan BlockScan;
+
+extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const Block *head_rows,
+								 StreamTime from, StreamTime to, bool reverse, uint32 columns);
+extern Block *NextBlock(BlockScan *scan, int *first, int *last);
+extern void EndBlockScan(BlockScan *scan);
+
+extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);
+extern bool LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
+extern double EstimateBlockRows(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
+
+#endif							/* DS_STORE_BLOCK_H */

@@ -1,0 +1,260 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_progress.c
+ *	  How far downsampling and deriving have come, in tables.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "errors.h"
+#include "plans.h"
+#include "store.h"
+#include "utils/array.h"
+#include "utils/timestamp.h"
+
+/* A list of ranges that grows longer than this becomes one range. */
+#define RANGE_LIST_MAX	"64"
+
+#define RANGE_ARRAYS(list) \
+	"ARRAY(SELECT pg_catalog.lower(r) FROM pg_catalog.unnest(" list ") r)," \
+	"ARRAY(SELECT pg_catalog.upper(r) FROM pg_catalog.unnest(" list ") r)"
+
+#define PROGRESS_QUERY \
+	"SELECT downsampled_until, pending_backprocess, " RANGE_ARRAYS("late") ", " RANGE_ARRAYS("rederive") \
+	" FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1"
+
+#define ADD_RANGES(list) \
+	"UPDATE datastream.progress p SET " list " = CASE" \
+	" WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.unnest(n.ranges)) OPERATOR(pg_catalog.<=) " RANGE_LIST_MAX \
+	" THEN n.ranges ELSE pg_catalog.tstzmultirange(pg_catalog.range_merge(n.ranges)) END" \
+	" FROM (SELECT q.stream_id, q." list " OPERATOR(pg_catalog.+)" \
+	" (SELECT pg_catalog.range_agg(pg_catalog.tstzrange(x.f, x.t, '[]'))" \
+	" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) x(f, t)) AS ranges" \
+	" FROM datastream.progress q WHERE q.stream_id OPERATOR(pg_catalog.=) $1) n" \
+	" WHERE p.stream_id OPERATOR(pg_catalog.=) n.stream_id"
+
+/*
+ * The times in an array of a result's only row; *n is their number.
+ */
+static StreamTime *
+ResultTimes(int attribute, int *n)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, attribute, &isnull);
+	Datum	   *elements;
+	bool	   *nulls;
+	StreamTime *times;
+
+	*n = 0;
+	if (isnull)
+		return NULL;
+
+	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &elements, &nulls, n);
+	times = palloc(sizeof(StreamTime) * (*n + 1));
+	for (int i = 0; i < *n; i++)
+		times[i] = nulls[i] ? STREAM_TIME_NONE
+			: StreamTimeFromTimestampClamped(DatumGetTimestampTz(elements[i]));
+
+	return times;
+}
+
+/*
+ * Runs PROGRESS_QUERY or its locking form and reads what it finds into
+ * "progress"; false if the stream has no progress row.
+ */
+static bool
+FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_only,
+			  StreamProgress *progress)
+{
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+	StreamTime *until;
+	int			nuntil;
+	bool		isnull;
+
+	values[0] = UUIDPGetDatum(id);
+	if (SPI_execute_plan(PreparedPlan(slot, query, 1, argtypes), values, NULL, read_only, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read progress of a stream");
+	if (SPI_processed == 0)
+	{
+		SPI_freetuptable(SPI_tuptable);
+		return false;
+	}
+
+	until = ResultTimes(1, &nuntil);
+	for (int level = 0; level < GRANULARITY_COUNT; level++)
+		progress->until[level] = level < nuntil ? until[level] : STREAM_TIME_NONE;
+
+	progress->pending_backprocess =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+
+	for (int list = 0; list < RANGE_LIST_COUNT; list++)
+	{
+		int			nfrom;
+		int			nto;
+		StreamTime *from = ResultTimes(3 + 2 * list, &nfrom);
+		StreamTime *to = ResultTimes(4 + 2 * list, &nto);
+
+		progress->nranges[list] = Min(nfrom, nto);
+		progress->ranges[list] = palloc(sizeof(TimeRange) * (progress->nranges[list] + 1));
+		for (int i = 0; i < progress->nranges[list]; i++)
+		{
+			/* A bound that is missing is one that somebody set to infinity. */
+			progress->ranges[list][i].from = Max(from[i], STREAM_TIME_MIN);
+			progress->ranges[list][i].to = to[i] == STREAM_TIME_NONE ? STREAM_TIME_MAX : to[i];
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	return true;
+}
+
+/*
+ * Reads how far maintenance has come with a stream, with the active snapshot,
+ * into the current memory context; false if the stream is not there.
+ */
+bool
+ReadProgress(const pg_uuid_t *id, StreamProgress *progress)
+{
+	static PlanSlot slot;
+
+	return FetchProgress(&slot, PROGRESS_QUERY, id, true, progress);
+}
+
+/*
+ * The same, of a stream whose head is locked, and locks the row: in
+ * REPEATABLE READ that is a serialization failure if another transaction has
+ * come further since.  A row that is not there is maintenance_interrupted.
+ */
+void
+LockProgress(const pg_uuid_t *id, StreamProgress *progress)
+{
+	static PlanSlot slot;
+
+	if (!FetchProgress(&slot, PROGRESS_QUERY " FOR UPDATE", id, false, progress))
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
+				 errmsg("stream \"%s\" was lost while it was maintained", StreamIdToString(id)),
+				 errdetail("Its row in datastream.progress is missing.")));
+}
+
+/*
+ * Runs an update of a stream's progress, which must find its row.
+ */
+static void
+UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values)
+{
+	if (SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes), values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not update progress of a stream");
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
+				 errmsg("stream \"%s\" was lost while it was maintained",
+						StreamIdToString(DatumGetUUIDP(values[0]))),
+				 errdetail("Its row in datastream.progress could not be written.")));
+}
+
+/*
+ * Writes until when each level has been downsampled.
+ */
+void
+SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID};
+	Datum		values[2];
+	Datum		elements[GRANULARITY_COUNT];
+	bool		nulls[GRANULARITY_COUNT];
+	int			dims[] = {GRANULARITY_COUNT};
+	int			lower_bounds[] = {1};
+
+	for (int level = 0; level < GRANULARITY_COUNT; level++)
+	{
+		nulls[level] = progress->until[level] == STREAM_TIME_NONE;
+		elements[level] = TimestampTzGetDatum(TimestampFromStreamTime(Max(progress->until[level], STREAM_TIME_MIN)));
+	}
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = PointerGetDatum(construct_md_array(elements, nulls, 1, dims, lower_bounds, TIMESTAMPTZOID,
+												   sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	UpdateProgress(&slot,
+				   "UPDATE datastream.progress SET downsampled_until = $2"
+				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   2, argtypes, values);
+}
+
+/*
+ * Writes whether a derived stream still waits to be backprocessed.
+ */
+void
+SavePendingBackprocess(const pg_uuid_t *id, bool pending)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID, BOOLOID};
+	Datum		values[2];
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = BoolGetDatum(pending);
+	UpdateProgress(&slot,
+				   "UPDATE datastream.progress SET pending_backprocess = $2"
+				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   2, argtypes, values);
+}
+
+/*
+ * Adds closed ranges to a list of those that wait for maintenance.
+ */
+void
+AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges)
+{
+	static PlanSlot slots[RANGE_LIST_COUNT];
+	static const char *queries[RANGE_LIST_COUNT] = {
+		[RANGES_LATE] = ADD_RANGES("late"),
+		[RANGES_REDERIVE] = ADD_RANGES("rederive")
+	};
+	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID};
+	Datum		values[3];
+	Datum	   *from;
+	Datum	   *to;
+
+	if (nranges == 0)
+		return;
+
+	from = palloc(sizeof(Datum) * nranges);
+	to = palloc(sizeof(Datum) * nranges);
+	for (int i = 0; i < nranges; i++)
+	{
+		from[i] = TimestampTzGetDatum(TimestampFromStreamTime(ranges[i].from));
+		to[i] = TimestampTzGetDatum(TimestampFromStreamTime(ranges[i].to));
+	}
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = PointerGetDatum(construct_array(from, nranges, TIMESTAMPTZOID, sizeof(TimestampTz),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[2] = PointerGetDatum(construct_array(to, nranges, TIMESTAMPTZOID, sizeof(TimestampTz),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	UpdateProgress(&slots[list], queries[list], 3, argtypes, values);
+}
+
+/*
+ * Empties a list of ranges.
+ */
+void
+ClearRanges(const pg_uuid_t *id, RangeList list)
+{
+	static PlanSlot slots[RANGE_LIST_COUNT];
+	static const char *queries[RANGE_LIST_COUNT] = {
+		[RANGES_LATE] = "UPDATE datastream.progress SET late = '{}'"
+		" WHERE stream_id OPERATOR(pg_catalog.=) $1",
+		[RANGES_REDERIVE] = "UPDATE datastream.progress SET rederive = '{}'"
+		" WHERE stream_id OPERATOR(pg_catalog.=) $1"
+	};
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(id);
+	UpdateProgress(&slots[list], queries[list], 1, argtypes, values);
+}

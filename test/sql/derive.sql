@@ -1,0 +1,191 @@
+-- Derived streams
+SET timezone = 'UTC';
+
+CREATE FUNCTION at(seconds int) RETURNS timestamptz LANGUAGE sql RETURN timestamptz '2000-01-01 12:00:00+00' + seconds * interval '1 s';
+CREATE FUNCTION vals(name text, granularity text DEFAULT 'seconds') RETURNS jsonb LANGUAGE sql
+RETURN (SELECT jsonb_agg(coalesce(v, 'null') ORDER BY n) FROM (SELECT v, row_number() OVER () AS n FROM ds_get_data(stream(name), granularity)) x);
+
+-- Sum, derivative, and a chain of both, derived in the statements that append
+SELECT ds_ensure_stream('{"name": "a"}') IS NOT NULL AND ds_ensure_stream('{"name": "b"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "total"}', derive_from => jsonb_build_array(stream('a'), stream('b')), derive_op => 'sum') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "slope"}', derive_from => to_jsonb(stream('a')), derive_op => 'derivative') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "chained"}', derive_op => 'sum', derive_from =>
+	jsonb_build_array(jsonb_build_object('stream', stream('a'), 'name', 'value'), jsonb_build_object('stream', stream('slope'), 'name', 'slope'))) IS NOT NULL AS made;
+SELECT jsonb_object_agg(op, n ORDER BY op) FROM (SELECT c.value->>'op' AS op, count(*) AS n FROM jsonb_each(ds_get_tags(stream('a'))->'contributes_to') c GROUP BY 1) x;
+SELECT ds_get_tags(stream('chained'))->'derived_from'->>'op' AS op, jsonb_array_length(ds_get_tags(stream('chained'))->'derived_from'->'stream_ids') AS sources;
+SELECT raises($$SELECT ds_append(stream('total'), 1)$$);
+SELECT count(ds_append(stream('a'), a, at(s))), count(ds_append(stream('b'), b, at(s)))
+FROM (VALUES (0, 21, 21), (1, 25, 25), (2, 28, 28), (3, 32, 32), (4, 25, 25), (10, 70, 42), (11, 74, 42)) x(s, a, b);
+SELECT vals('total'), vals('slope'), vals('chained');
+
+-- Nulls: left out of a sum; a null makes a null and the derivative starts anew.
+SELECT ds_ensure_stream('{"name": "n"}') IS NOT NULL AND ds_ensure_stream('{"name": "m"}') IS NOT NULL AS made;
+SELECT count(ds_append(stream('n'), n, at(s))), count(ds_append(stream('m'), m, at(s)))
+FROM (VALUES (0, NULL, 1), (1, 10, 1), (60, NULL, NULL), (61, NULL, 1), (120, 2, 1)) x(s, n, m);
+SELECT ds_ensure_stream('{"name": "n+m"}', derive_from => jsonb_build_array(stream('n'), stream('m')), derive_op => 'sum') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "n slope"}', derive_from => to_jsonb(stream('n')), derive_op => 'derivative') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "n reset"}', value_type => 'nominal', derive_from => to_jsonb(stream('n')), derive_op => 'counter_reset') IS NOT NULL AS made;
+-- Sources had datapoints already: the derived streams wait to be backprocessed.
+SELECT (ds_get_tags(stream('n+m'))->'pending_backprocess'), vals('n+m');
+SELECT ds_backprocess_streams();
+SELECT (ds_get_tags(stream('n+m'))->'pending_backprocess'), vals('n+m'), vals('n slope'), vals('n reset');
+SELECT ds_backprocess_streams();
+
+-- Counters
+SELECT ds_ensure_stream('{"name": "uptime"}') IS NOT NULL AND ds_ensure_stream('{"name": "data"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "resets"}', value_type => 'nominal', derive_from => to_jsonb(stream('uptime')), derive_op => 'counter_reset') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "rate"}', derive_op => 'counter_derivative', derive_args => '{"max_value": 256}', derive_from =>
+	jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', stream('resets')), jsonb_build_object('stream', stream('data')))) IS NOT NULL AS made;
+SELECT count(ds_append(stream('uptime'), u, at(s))), count(ds_append(stream('data'), d, at(s)))
+FROM (VALUES (0, 10, 5), (1, 23, 12), (2, 28, 7), (3, 44, 25), (4, 2, 7), (5, 17, 18), (6, 90, 33), (7, 30, 40), (8, 2, 5)) x(s, u, d);
+SELECT vals('resets'), vals('rate');
+-- Without max_value a value that falls is a reset, with a warning.
+\set VERBOSITY sqlstate
+SELECT ds_ensure_stream('{"name": "rate without"}', derive_op => 'counter_derivative', derive_from =>
+	jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', stream('resets')), jsonb_build_object('stream', stream('data')))) IS NOT NULL AS made;
+SELECT ds_backprocess_streams();
+SELECT vals('rate without');
+-- Two datapoints of one timestamp give no derivative.
+SELECT v FROM ds_append(stream('a'), 80, at(12));
+SELECT v FROM ds_append(stream('a'), 90, at(12));
+SELECT v FROM ds_append(stream('a'), 100, at(13));
+\set VERBOSITY default
+SELECT vals('slope');
+
+-- Without backprocessing a derived stream begins with what comes from then on.
+SELECT ds_ensure_stream('{"name": "fresh"}', derive_from => to_jsonb(stream('uptime')), derive_op => 'derivative', derive_backprocess => false) IS NOT NULL AS made;
+SELECT ds_get_tags(stream('fresh'))->'pending_backprocess' AS pending;
+SELECT ds_backprocess_streams();
+SELECT count(ds_append(stream('uptime'), 100 + s, at(s))) FROM generate_series(20, 22) s;
+SELECT vals('fresh');
+
+-- Sources at a lower granularity give their means, as buckets close.
+SELECT ds_ensure_stream('{"name": "gA"}') IS NOT NULL AND ds_ensure_stream('{"name": "gB"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "10s"}', highest_granularity => '10seconds', derive_op => 'sum', derive_from => jsonb_build_array(
+	jsonb_build_object('stream', stream('gA'), 'granularity', '10seconds'), jsonb_build_object('stream', stream('gB'), 'granularity', '10seconds'))) IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "10s slope"}', highest_granularity => '10seconds', derive_op => 'derivative', derive_from => jsonb_build_array(
+	jsonb_build_object('stream', stream('gA'), 'granularity', '10seconds'))) IS NOT NULL AS made;
+SELECT count(ds_append(stream('gA'), 5, at(s))), count(ds_append(stream('gB'), 5, at(s))) FROM generate_series(0, 31) s;
+SELECT vals('10s', '10seconds');
+SELECT count(*) FROM ds_downsample_streams();
+SELECT vals('10s', '10seconds'), vals('10s slope', '10seconds');
+SELECT t FROM ds_get_data(stream('10s slope'), '10seconds');
+-- Empty buckets are nulls.
+SELECT count(ds_append(stream('gA'), 8, at(s))), count(ds_append(stream('gB'), NULL, at(s))) FROM generate_series(55, 63) s;
+SELECT count(*) FROM ds_downsample_streams();
+SELECT vals('10s', '10seconds'), vals('10s slope', '10seconds');
+-- A late datapoint changes its bucket, and what derives from it.
+\set VERBOSITY sqlstate
+SELECT v FROM ds_append(stream('gA'), 16, at(5), check_timestamp => false);
+\set VERBOSITY default
+SELECT count(*) FROM ds_downsample_streams();
+SELECT vals('10s', '10seconds'), vals('10s slope', '10seconds');
+
+-- Big integers
+SELECT ds_ensure_stream('{"name": "big"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "big sum"}', derive_from => jsonb_build_array(stream('big'), stream('big')), derive_op => 'sum') IS NOT NULL
+	AND ds_ensure_stream('{"name": "big slope"}', derive_from => to_jsonb(stream('big')), derive_op => 'derivative') IS NOT NULL AS made;
+SELECT count(ds_append(stream('big'), 340282366920938463463374607431768211456, at(s))) FROM generate_series(0, 1) s;
+SELECT vals('big sum'), vals('big slope');
+
+-- A property: what is derived while datapoints are appended, in any order, one
+-- by one or in batches, is what backprocessing them afterwards gives.
+CREATE FUNCTION derive_all(suffix text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM ds_ensure_stream(jsonb_build_object('name', 'p sum ' || suffix), derive_op => 'sum',
+		derive_from => jsonb_build_array(stream('p1'), stream('p2')));
+	PERFORM ds_ensure_stream(jsonb_build_object('name', 'p slope ' || suffix), derive_op => 'derivative', derive_from => to_jsonb(stream('p1')));
+	PERFORM ds_ensure_stream(jsonb_build_object('name', 'p reset ' || suffix), derive_op => 'counter_reset', value_type => 'nominal', derive_from => to_jsonb(stream('p2')));
+	PERFORM ds_ensure_stream(jsonb_build_object('name', 'p rate ' || suffix), derive_op => 'counter_derivative', derive_args => '{"max_value": 50}',
+		derive_from => jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', stream('p reset ' || suffix)), jsonb_build_object('stream', stream('p1'))));
+	PERFORM ds_ensure_stream(jsonb_build_object('name', 'p chain ' || suffix), derive_op => 'sum',
+		derive_from => jsonb_build_array(stream('p slope ' || suffix), stream('p2')));
+END
+$$;
+CREATE FUNCTION derived(suffix text) RETURNS TABLE (what text, datapoints jsonb) LANGUAGE sql AS $$
+	SELECT kind, (SELECT jsonb_agg(jsonb_build_array(t, v)) FROM ds_get_data(stream('p ' || kind || ' ' || suffix), 'seconds'))
+	FROM unnest(ARRAY['sum', 'slope', 'reset', 'rate', 'chain']) kind
+$$;
+CREATE PROCEDURE check_property(seed float8, late boolean, batch int) LANGUAGE plpgsql AS $$
+DECLARE
+	source uuid;
+	last int[] := '{0, 0}';
+	which int;
+	difference record;
+BEGIN
+	PERFORM setseed(seed);
+	PERFORM ds_ensure_stream('{"name": "p1"}'), ds_ensure_stream('{"name": "p2"}');
+	PERFORM derive_all('before');
+	FOR i IN 1..150 LOOP
+		which := 1 + (random() < 0.5)::int;
+		source := stream('p' || which);
+		IF late AND random() < 0.2 THEN
+			PERFORM ds_append(source, (CASE WHEN random() < 0.8 THEN (random() * 50)::int END), at((random() * last[which])::int), false);
+		ELSIF batch > 1 THEN
+			PERFORM ds_append_multiple(source, array_agg(at(last[which] + n) ORDER BY n), array_agg(CASE WHEN random() < 0.9 THEN (random() * 50)::int::float8 END))
+			FROM (SELECT (k * random() * 0.3)::int + k AS n FROM generate_series(1, 1 + (random() * batch)::int) k) x;
+			last[which] := (SELECT extract(epoch FROM max(t) - at(0)) FROM ds_get_data(source, 'seconds') AS d(t));
+		ELSE
+			last[which] := last[which] + (random() * 2.4)::int;
+			PERFORM ds_append(source, (CASE WHEN random() < 0.9 THEN (random() * 50)::int END), at(last[which]));
+		END IF;
+	END LOOP;
+	PERFORM derive_all('after');
+	PERFORM ds_backprocess_streams();
+	FOR difference IN SELECT what, b.datapoints AS before, a.datapoints AS after FROM derived('before') b JOIN derived('after') a USING (what)
+		WHERE b.datapoints IS DISTINCT FROM a.datapoints
+	LOOP
+		RAISE EXCEPTION 'seed %: % differs: % and %', seed, difference.what, difference.before, difference.after;
+	END LOOP;
+	IF (SELECT min(jsonb_array_length(datapoints)) FROM derived('before')) < 2 THEN
+		RAISE EXCEPTION 'seed %: too few datapoints', seed;
+	END IF;
+	PERFORM ds_delete_streams(jsonb_build_object('name', name)) FROM unnest(ARRAY['p chain before', 'p rate before', 'p reset before', 'p slope before', 'p sum before',
+		'p chain after', 'p rate after', 'p reset after', 'p slope after', 'p sum after', 'p1', 'p2']) name;
+END
+$$;
+SET client_min_messages = error;
+DO $$
+BEGIN
+	FOR i IN 1..6 LOOP
+		CALL check_property(i / 10.0, false, 1);
+		CALL check_property(i / 20.0, true, 1);
+		CALL check_property(i / 30.0, false, 20);
+		CALL check_property(i / 40.0, true, 20);
+	END LOOP;
+END
+$$;
+-- The same when deriving waits for ds_backprocess_streams().
+SET datastream.derive = background;
+DO $$
+BEGIN
+	FOR i IN 1..4 LOOP
+		CALL check_property(i / 10.0, true, 1);
+		CALL check_property(i / 40.0, true, 20);
+	END LOOP;
+END
+$$;
+RESET client_min_messages;
+SELECT v FROM ds_append(stream('b'), 1000, at(12));
+SELECT vals('total');
+SELECT ds_backprocess_streams();
+SELECT vals('total');
+RESET datastream.derive;
+
+-- Many datapoints: head, blocks and derived blocks
+SELECT ds_ensure_stream('{"name": "long"}') IS NOT NULL AS made;
+SELECT ds_append_multiple(stream('long'), array_agg(at(i) ORDER BY i), array_agg(i * i::float8 ORDER BY i)) FROM generate_series(0, 9999) i;
+SELECT ds_ensure_stream('{"name": "long slope"}', derive_from => to_jsonb(stream('long')), derive_op => 'derivative') IS NOT NULL AS made;
+SELECT ds_backprocess_streams('{"name": "long slope"}');
+SELECT count(*), bool_and(value = 2 * n - 1) AS right FROM (SELECT value, row_number() OVER () AS n FROM ds_get_series(stream('long slope'), 'seconds')) x;
+
+-- A stream that others derive from stays.
+SELECT raises($$SELECT ds_delete_streams('{"name": "uptime"}')$$);
+SELECT raises($$SELECT ds_delete_streams('{"name": "resets"}')$$);
+SELECT ds_delete_streams('{"name": "rate"}');
+SELECT ds_delete_streams('{"name": "rate without"}');
+SELECT ds_delete_streams('{"name": "resets"}');
+SELECT ds_delete_streams() > 0 AS all_deleted;
+SELECT count(*) FROM ds_find_streams();
+DROP FUNCTION at, vals, derive_all, derived;
+DROP PROCEDURE check_property;
