@@ -335,7 +335,7 @@ ds_block_in(PG_FUNCTION_ARGS)
 	if (text[0] != '\\' || text[1] != 'x')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s: \"%s\"", "ds_block", text),
+				 errmsg("invalid input syntax for type %s", "ds_block"),
 				 errdetail("A block is written in hexadecimal after \"\\x\".")));
 
 	text += 2;

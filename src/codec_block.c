@@ -140,9 +140,9 @@ EncodeTimes(StringInfo buf, const Block *block)
  * except for SQL_ASCII, where the encoding of text is not known.
  */
 static ByteString
-TextOfJson(Jsonb *json)
+TextOfJson(const ByteString *json)
 {
-	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	char	   *text = JsonbToCString(NULL, (JsonbContainer *) json->data, json->length);
 	ByteString	string;
 
 	if (GetDatabaseEncoding() != PG_SQL_ASCII)
@@ -153,39 +153,33 @@ TextOfJson(Jsonb *json)
 	return string;
 }
 
-/* Appends the dictionary of JSON values. */
+/* Appends the dictionary of JSON values, or of byte strings. */
 static void
-EncodeJson(StringInfo buf, Jsonb **json, int count)
+EncodeVarlenas(StringInfo buf, struct varlena *const *varlenas, int count, bool json)
 {
-	ByteString	strings[BLOCK_MAX_ROWS];
-	Dictionary	dictionary;
-
-	/* equal JSON has equal bytes, so only distinct ones are made text */
-	for (int i = 0; i < count; i++)
-	{
-		strings[i].data = (const char *) json[i];
-		strings[i].length = VARSIZE(json[i]);
-	}
-	BuildDictionary(&dictionary, strings, count);
-	for (int i = 0; i < dictionary.count; i++)
-		dictionary.entries[i] = TextOfJson((Jsonb *) dictionary.entries[i].data);
-	EncodeDictionary(buf, &dictionary, count);
-}
-
-/* Appends the dictionary of byte strings. */
-static void
-EncodeBytes(StringInfo buf, struct varlena **bytes, int count)
-{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream dictionary",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
 	ByteString	strings[BLOCK_MAX_ROWS];
 	Dictionary	dictionary;
 
 	for (int i = 0; i < count; i++)
 	{
-		strings[i].data = VARDATA(bytes[i]);
-		strings[i].length = VARSIZE(bytes[i]) - VARHDRSZ;
+		strings[i].data = VARDATA(varlenas[i]);
+		strings[i].length = VARSIZE(varlenas[i]) - VARHDRSZ;
 	}
 	BuildDictionary(&dictionary, strings, count);
+
+	/* equal JSON has equal bytes, so only what is distinct is made text */
+	if (json)
+	{
+		for (int i = 0; i < dictionary.count; i++)
+			dictionary.entries[i] = TextOfJson(&dictionary.entries[i]);
+	}
 	EncodeDictionary(buf, &dictionary, count);
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
 }
 
 /* Appends which kinds there are, and of which kind each row is.  Returns the
@@ -237,15 +231,15 @@ EncodeValueColumn(StringInfo buf, const Column *column, int count)
 
 	if (mask & KIND_BIT(VALUE_JSON))
 	{
-		Jsonb	   *json[BLOCK_MAX_ROWS];
+		struct varlena *json[BLOCK_MAX_ROWS];
 		int			njson = 0;
 
 		for (int i = 0; i < count; i++)
 		{
 			if (column->kinds[i] == VALUE_JSON)
-				json[njson++] = column->json[i];
+				json[njson++] = (struct varlena *) column->json[i];
 		}
-		EncodeJson(buf, json, njson);
+		EncodeVarlenas(buf, json, njson, true);
 	}
 }
 
@@ -266,7 +260,7 @@ EncodeBytesColumn(StringInfo buf, const Column *column, int count)
 
 	EncodeKinds(buf, kinds, count);
 	if (nbytes > 0)
-		EncodeBytes(buf, bytes, nbytes);
+		EncodeVarlenas(buf, bytes, nbytes, false);
 }
 
 /* Appends a column with its header. */
@@ -432,65 +426,53 @@ JsonText(const ByteString *string)
 	return text;
 }
 
-/*
- * Reads the dictionary of JSON values of "count" rows into rows[].  Rows with
- * the same value share it.
- */
-static void
-DecodeJson(Reader *reader, Jsonb **rows, int count)
+/* Copies bytes into a new varlena in the given memory context. */
+static struct varlena *
+CopyToVarlena(MemoryContext context, const char *data, int length)
 {
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext work_context = AllocSetContextCreate(context, "datastream JSON dictionary",
-													   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext parse_context = AllocSetContextCreate(work_context, "datastream JSON parser",
-														ALLOCSET_DEFAULT_SIZES);
-	Dictionary	dictionary;
-	Jsonb	  **entries;
+	struct varlena *varlena = MemoryContextAlloc(context, VARHDRSZ + length);
 
-	MemoryContextSwitchTo(work_context);
-	DecodeDictionary(reader, &dictionary, count);
-	entries = palloc(dictionary.count * sizeof(Jsonb *));
-	for (int i = 0; i < dictionary.count; i++)
-	{
-		Jsonb	   *json;
+	SET_VARSIZE(varlena, VARHDRSZ + length);
+	memcpy(VARDATA(varlena), data, length);
 
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(parse_context);
-		json = ParseJson(JsonText(&dictionary.entries[i]));
-		entries[i] = MemoryContextAlloc(context, VARSIZE(json));
-		memcpy(entries[i], json, VARSIZE(json));
-		MemoryContextReset(parse_context);
-	}
-	for (int i = 0; i < count; i++)
-		rows[i] = entries[dictionary.codes[i]];
-
-	MemoryContextSwitchTo(context);
-	MemoryContextDelete(work_context);
+	return varlena;
 }
 
 /*
- * Reads the dictionary of byte strings of "count" rows into rows[].  Rows with
- * the same string share it.
+ * Reads the dictionary of JSON values, or of byte strings, of "count" rows
+ * into rows[].  Rows with the same value share it.
  */
 static void
-DecodeBytes(Reader *reader, struct varlena **rows, int count)
+DecodeVarlenas(Reader *reader, struct varlena **rows, int count, bool json)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext work_context = AllocSetContextCreate(context, "datastream dictionary",
 													   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext entry_context = AllocSetContextCreate(work_context, "datastream dictionary entry",
+														ALLOCSET_DEFAULT_SIZES);
 	Dictionary	dictionary;
 	struct varlena **entries;
 
 	MemoryContextSwitchTo(work_context);
 	DecodeDictionary(reader, &dictionary, count);
 	entries = palloc(dictionary.count * sizeof(struct varlena *));
+
+	MemoryContextSwitchTo(entry_context);
 	for (int i = 0; i < dictionary.count; i++)
 	{
-		const ByteString *string = &dictionary.entries[i];
+		const ByteString *entry = &dictionary.entries[i];
 
-		entries[i] = MemoryContextAlloc(context, VARHDRSZ + string->length);
-		SET_VARSIZE(entries[i], VARHDRSZ + string->length);
-		memcpy(VARDATA(entries[i]), string->data, string->length);
+		if (json)
+		{
+			Jsonb	   *value;
+
+			CHECK_FOR_INTERRUPTS();
+			value = ParseJson(JsonText(entry));
+			entries[i] = CopyToVarlena(context, VARDATA(value), VARSIZE(value) - VARHDRSZ);
+			MemoryContextReset(entry_context);
+		}
+		else
+			entries[i] = CopyToVarlena(context, entry->data, entry->length);
 	}
 	for (int i = 0; i < count; i++)
 		rows[i] = entries[dictionary.codes[i]];
@@ -571,7 +553,7 @@ DecodeValueColumn(Reader *reader, const Block *block, Column *column)
 
 		column->json = palloc0(block->capacity * sizeof(Jsonb *));
 		if (next > 0)
-			DecodeJson(reader, column->json, next);
+			DecodeVarlenas(reader, (struct varlena **) column->json, next, true);
 		for (int i = count - 1; i >= 0; i--)
 			column->json[i] = column->kinds[i] == VALUE_JSON ? column->json[--next] : NULL;
 	}
@@ -588,7 +570,7 @@ DecodeBytesColumn(Reader *reader, const Block *block, Column *column)
 	DecodeKinds(reader, kinds, count, BYTES_KINDS);
 	next = CountKind(kinds, count, VALUE_JSON);
 	if (next > 0)
-		DecodeBytes(reader, column->bytes, next);
+		DecodeVarlenas(reader, column->bytes, next, false);
 	for (int i = count - 1; i >= 0; i--)
 		column->bytes[i] = kinds[i] == VALUE_JSON ? column->bytes[--next] : NULL;
 }

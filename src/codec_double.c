@@ -271,8 +271,9 @@ FindDecimals(const double *numbers, int count, DecimalPlan *plan)
 
 	PlanDecimals(numbers, count, ChooseScale(sample, TakeSample(numbers, count, sample)), plan);
 
-	/* the sample may have missed those with more digits, if they are not many */
-	if (plan->ncorrections <= count / 32 || plan->ncorrections >= count / 2)
+	/* the sample may have missed some with more digits, which are not many */
+	if (plan->ncorrections == 0 || plan->ncorrections >= count / 2 ||
+		plan->corrections_plan.size < plan->size / 8)
 		return;
 
 	other_scale = ChooseScale(sample, TakeCorrectedSample(numbers, plan->corrections, count,

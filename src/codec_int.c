@@ -195,10 +195,12 @@ EstimateOrders(const int64 *values, int count, int *sizes)
 		else if (sample->width <= narrowest + narrowest / 8)
 		{
 			Packing		packing;
+			int			base_size;
 
 			PlanPacking(sample->differences, sample->count, &packing);
-			sizes[order] = StartSize(values, order) +
-				(int) ((int64) packing.size * (count - order) / sample->count);
+			base_size = VarintSize(ZigZag((int64) packing.base));
+			sizes[order] = StartSize(values, order) + base_size +
+				(packing.size - base_size) * (count - order) / sample->count;
 		}
 		else
 			sizes[order] = PG_INT32_MAX;	/* cannot be better than the narrowest */

@@ -95,8 +95,8 @@ ConsiderBase(const uint64 *numbers, int count, uint64 base, Packing *best)
 	while (widest > 0 && counts[widest] == 0)
 		widest--;
 
-	/* from no exceptions on to more and more of them */
-	for (int width = widest; width >= 0; width--)
+	/* from no exceptions on to more and more of them, up to a majority */
+	for (int width = widest; width >= 0 && nexceptions <= count / 2; width--)
 	{
 		int			size = VarintSize(ZigZag((int64) base)) + PackedSize(count, width);
 

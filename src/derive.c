@@ -520,7 +520,9 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
 													 ALLOCSET_DEFAULT_SIZES);
 	derivation->rows = CreateDatapoints(HEAD_ROWS);
 
+	BeginLatestSnapshot();
 	DeriveLocked(derivation, ranges, nranges);
+	EndLatestSnapshot();
 	if (was_pending)
 		SavePendingBackprocess(id, false);
 
@@ -598,6 +600,7 @@ DeriveFromList(ChangeList *list)
 		return;
 
 	dependants = FindDependants(list->changes, list->count, false, &ndependants);
+	LockStreams(dependants, ndependants, false);
 	for (int i = 0; i < ndependants; i++)
 		BringUpToDate(&dependants[i], list, false);
 }
@@ -643,6 +646,60 @@ DeriveFromChanges(const SourceChange *changes, int nchanges)
 				AddRanges(&dependants[j], RANGES_REDERIVE, changes[i].ranges, changes[i].nranges);
 		}
 	}
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+/*
+ * Locks the streams that derive, directly or through others, from the lower
+ * levels of a stream, or else returns false: others work on one of them.
+ */
+bool
+LockLevelDependants(const StreamDef *def)
+{
+	SourceChange changes[GRANULARITY_COUNT] = {0};
+	int			nchanges = 0;
+	int			ndependants;
+	pg_uuid_t  *dependants;
+
+	for (int level = def->highest + 1; level < GRANULARITY_COUNT; level++)
+	{
+		changes[nchanges].source = def->id;
+		changes[nchanges++].level = (Granularity) level;
+	}
+	dependants = FindDependants(changes, nchanges, false, &ndependants);
+
+	return ndependants == 0 || LockStreams(dependants, ndependants, true);
+}
+
+/*
+ * Locks derived streams, and those that derive from them.
+ */
+void
+LockDerivedStreams(const pg_uuid_t *ids, int nids)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	ChangeList	list = {0};
+	int			ndependants = 0;
+	pg_uuid_t  *dependants = NULL;
+	pg_uuid_t  *all;
+
+	for (int i = 0; i < nids; i++)
+	{
+		for (int level = 0; level <= GRANULARITY_HIGHEST_MAX; level++)
+			AddChange(&list, &ids[i], (Granularity) level);
+	}
+	if (list.count > 0)
+		dependants = FindDependants(list.changes, list.count, false, &ndependants);
+
+	all = palloc(sizeof(pg_uuid_t) * (nids + ndependants + 1));
+	memcpy(all, ids, sizeof(pg_uuid_t) * nids);
+	if (ndependants > 0)
+		memcpy(all + nids, dependants, sizeof(pg_uuid_t) * ndependants);
+	LockStreams(all, nids + ndependants, false);
 
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);

@@ -30,5 +30,7 @@ extern int	derive_mode;
 
 extern void DeriveFromChanges(const SourceChange *changes, int nchanges);
 extern bool DeriveStream(const pg_uuid_t *id);
+extern bool LockLevelDependants(const StreamDef *def);
+extern void LockDerivedStreams(const pg_uuid_t *ids, int nids);
 
 #endif							/* DS_DERIVE_H */

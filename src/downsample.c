@@ -533,6 +533,8 @@ DownsampleStream(const pg_uuid_t *id, StreamTime until, StreamDef *def, ClosedBu
 		return false;
 	if (head.def.value_downsamplers == 0)
 		return false;
+	if (head.contributes && !LockLevelDependants(&head.def))
+		return false;
 
 	LockProgress(id, &progress);
 	DownsampleLocked(&head, &progress, until, closed);

@@ -25,6 +25,7 @@
 #include "plans.h"
 #include "query.h"
 #include "srf.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -58,7 +59,7 @@ typedef struct BackprocessRequest
 /*
  * Whether an error must end the statement, and not just the work on one
  * stream: it was cancelled, the server stops, the transaction must be tried
- * again, or resources have run out.
+ * again or may not write, or resources have run out.
  */
 static bool
 ErrorEndsStatement(int sqlerrcode)
@@ -67,6 +68,7 @@ ErrorEndsStatement(int sqlerrcode)
 
 	return category == ERRCODE_OPERATOR_INTERVENTION ||
 		category == ERRCODE_TRANSACTION_ROLLBACK ||
+		category == ERRCODE_INVALID_TRANSACTION_STATE ||
 		category == ERRCODE_INSUFFICIENT_RESOURCES;
 }
 
@@ -220,6 +222,8 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 	pg_uuid_t  *ids;
 	int			nids;
 
+	PreventCommandIfReadOnly("ds_downsample_streams()");
+
 	request.until = StreamTimeFromTimestampClamped(until);
 	if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
 		request.result = result;
@@ -284,6 +288,17 @@ SourceIds(const pg_uuid_t *id, int *nids)
 }
 
 /*
+ * Whether a stream is a derived one.
+ */
+static bool
+IsDerived(const pg_uuid_t *id)
+{
+	StreamDef	def;
+
+	return LoadStream(id, &def, true, CurrentMemoryContext) && def.derive_op >= 0;
+}
+
+/*
  * Backprocesses a stream of the request, its sources among them first.
  */
 static void
@@ -304,7 +319,7 @@ BackprocessWithSources(BackprocessRequest *request, const pg_uuid_t *id)
 	for (int i = 0; i < nsources; i++)
 		BackprocessWithSources(request, &sources[i]);
 
-	if (nsources > 0 && WorkOnStream(id, BackprocessOne, NULL, "backprocess"))
+	if (WorkOnStream(id, BackprocessOne, NULL, "backprocess"))
 		request->count++;
 	pfree(sources);
 }
@@ -319,11 +334,23 @@ Datum
 ds_backprocess_streams(PG_FUNCTION_ARGS)
 {
 	BackprocessRequest request = {0};
+	pg_uuid_t  *ids;
+	int			nids;
+
+	PreventCommandIfReadOnly("ds_backprocess_streams()");
 
 	SPI_connect();
-	FindStreamIds(PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0), true, &request.ids, &request.nids);
+	FindStreamIds(PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0), true, &ids, &nids);
+
+	request.ids = palloc(sizeof(pg_uuid_t) * (nids + 1));
+	for (int i = 0; i < nids; i++)
+	{
+		if (IsDerived(&ids[i]))
+			request.ids[request.nids++] = ids[i];
+	}
 	request.done = palloc0(sizeof(bool) * (request.nids + 1));
 	qsort(request.ids, request.nids, sizeof(pg_uuid_t), CompareStreamIds);
+	LockDerivedStreams(request.ids, request.nids);
 
 	for (int i = 0; i < request.nids; i++)
 		BackprocessWithSources(&request, &request.ids[i]);

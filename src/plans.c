@@ -14,7 +14,19 @@
 #include "access/attnum.h"
 #include "catalog/namespace.h"
 #include "plans.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+
+/*
+ * Returns the OID of a table of the extension, or InvalidOid.
+ */
+static Oid
+ExtensionTable(const char *name)
+{
+	Oid			namespace = get_namespace_oid("datastream", true);
+
+	return OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
+}
 
 /*
  * Returns the OID of datastream.heads, or an error if the extension is not
@@ -23,11 +35,7 @@
 static Oid
 HeadsRelation(void)
 {
-	Oid			namespace = get_namespace_oid("datastream", true);
-	Oid			relation = InvalidOid;
-
-	if (OidIsValid(namespace))
-		relation = get_relname_relid("heads", namespace);
+	Oid			relation = ExtensionTable("heads");
 
 	if (!OidIsValid(relation))
 		ereport(ERROR,
@@ -87,6 +95,23 @@ RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
 		elog(ERROR, "could not run \"%s\": %s", query, SPI_result_code_string(result));
 
 	return SPI_processed;
+}
+
+/*
+ * Makes every session plan its queries on a table of the extension anew.
+ *
+ * A plan that was made while the table was small reads all of it.  Where a
+ * table grows by much in a short time, the statistics that would put an end to
+ * that come too late, or never if it is within one transaction.  This counts
+ * for the server's own plans, that check foreign keys, as well.
+ */
+void
+ForgetPlans(const char *table)
+{
+	Oid			relation = ExtensionTable(table);
+
+	if (OidIsValid(relation))
+		CacheInvalidateRelcacheByRelid(relation);
 }
 
 /*

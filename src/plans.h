@@ -23,6 +23,7 @@ typedef struct PlanSlot
 extern SPIPlanPtr PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes);
 extern uint64 RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
 							Datum *values, const char *nulls, bool read_only);
+extern void ForgetPlans(const char *table);
 extern Oid	BlockTypeOid(void);
 
 #endif							/* DS_PLANS_H */

@@ -7,6 +7,9 @@
  * mean of each closed bucket at the time of its last datapoint, and a null in
  * the middle of an empty one.
  *
+ * All is read with the active snapshot, which the caller keeps while it derives
+ * a stream, so that what it reads fits together.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -76,10 +79,8 @@ ScanSource(SourceReader *reader, StreamTime from)
 	if (reader->scan != NULL)
 		EndBlockScan(reader->scan);
 
-	BeginLatestSnapshot();
 	reader->scan = BeginBlockScan(&source->def.id, source->granularity, reader->head_rows,
 								  scan_from, reader->to, false, SourceColumns(source));
-	EndLatestSnapshot();
 	MemoryContextSwitchTo(old_context);
 
 	FetchSourceBlock(reader);
@@ -96,7 +97,6 @@ ClosedBucketRange(const Source *source, StreamTime *first, StreamTime *until)
 	StreamTime	stored;
 	bool		found;
 
-	BeginLatestSnapshot();
 	found = ReadProgress(&source->def.id, &progress) && StreamEarliest(&source->def, &earliest);
 	if (found)
 	{
@@ -105,14 +105,13 @@ ClosedBucketRange(const Source *source, StreamTime *first, StreamTime *until)
 		*first = BucketStart(source->granularity, earliest);
 		*until = progress.until[source->granularity];
 	}
-	EndLatestSnapshot();
 
 	return found && *first < *until;
 }
 
 /*
  * Begins to read the datapoints of a source in [from, to] that lie behind its
- * origin, with the newest snapshot.
+ * origin.
  */
 SourceReader *
 BeginSource(const Source *source, StreamTime from, StreamTime to)
@@ -140,9 +139,7 @@ BeginSource(const Source *source, StreamTime from, StreamTime to)
 	}
 	else
 	{
-		BeginLatestSnapshot();
 		reader->head_rows = ReadHeadRows(&source->def.id, reader->context);
-		EndLatestSnapshot();
 	}
 
 	ScanSource(reader, from);
@@ -298,10 +295,8 @@ LookBackAtBuckets(const Source *source, StreamTime before, bool skip_nulls, Stre
 	context = AllocSetContextCreate(CurrentMemoryContext, "datastream source", ALLOCSET_DEFAULT_SIZES);
 	InitBucket(&state, &source->def, context);
 
-	BeginLatestSnapshot();
 	scan = BeginBlockScan(&source->def.id, granularity, NULL, skip_nulls ? first_bucket : bucket, bucket,
 						  true, SourceColumns(source));
-	EndLatestSnapshot();
 	while (!found && (block = NextBlock(scan, &first, &last)) != NULL)
 	{
 		for (int row = last - 1; row >= first && !found; row--)
@@ -353,7 +348,6 @@ LookBack(const Source *source, StreamTime before, bool skip_nulls, StreamTime *t
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "datastream source", ALLOCSET_DEFAULT_SIZES);
 
-	BeginLatestSnapshot();
 	head_rows = ReadHeadRows(&source->def.id, context);
 
 	/* Of the datapoints at the origin, the first ones do not count. */
@@ -367,7 +361,6 @@ LookBack(const Source *source, StreamTime before, bool skip_nulls, StreamTime *t
 
 	scan = BeginBlockScan(&source->def.id, source->granularity, head_rows, from, before - 1, true,
 						  SourceColumns(source));
-	EndLatestSnapshot();
 
 	while (!found && (block = NextBlock(scan, &first, &last)) != NULL)
 	{

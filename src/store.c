@@ -162,21 +162,6 @@ DeleteStreamStorage(const pg_uuid_t *id)
 }
 
 /*
- * Locks a stream until the end of the transaction; false if it is not there.
- */
-bool
-LockStreamHead(const pg_uuid_t *id)
-{
-	static PlanSlot slot;
-
-	RunStreamQuery(&slot,
-				   "SELECT 1 FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-				   id, false, SPI_OK_SELECT);
-
-	return SPI_processed > 0;
-}
-
-/*
  * Whether there is something for maintenance to do with a stream; false too if
  * it is not there.
  */
@@ -227,17 +212,17 @@ ClearContributes(const pg_uuid_t *source)
 }
 
 /*
- * Runs a query, which may wait for a lock, and gives lock_timeout this
+ * Runs a query that may wait for a lock, and gives lock_timeout this
  * extension's own error.
  */
 static void
-RunLockQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id)
+RunLockQuery(PlanSlot *slot, const char *query, Oid argtype, Datum argument)
 {
 	MemoryContext context = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		RunStreamQuery(slot, query, id, false, SPI_OK_SELECT);
+		RunQuery(slot, query, 1, &argtype, &argument, NULL, false, SPI_OK_SELECT);
 	}
 	PG_CATCH();
 	{
@@ -248,13 +233,59 @@ RunLockQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id)
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		{
 			error->sqlerrcode = ERRCODE_DS_STREAM_APPEND_CONTENDED;
-			error->message = psprintf("stream \"%s\" is locked by another transaction", StreamIdToString(id));
+			error->message = argtype != UUIDOID ? "a stream is locked by another transaction" :
+				psprintf("stream \"%s\" is locked by another transaction",
+						 StreamIdToString(DatumGetUUIDP(argument)));
 			error->detail = pstrdup("It stayed locked for longer than lock_timeout.");
 		}
 		FlushErrorState();
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Locks streams until the end of the transaction, in the order in which all do
+ * that; those that are not there are ignored.  With "skip_locked", returns
+ * false if others have locked one of them.
+ */
+bool
+LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
+{
+	static PlanSlot wait_slot;
+	static PlanSlot skip_slot;
+	static PlanSlot count_slot;
+	Datum	   *elements = palloc(sizeof(Datum) * Max(nids, 1));
+	Datum		array;
+	uint64		nlocked;
+
+	for (int i = 0; i < nids; i++)
+		elements[i] = UUIDPGetDatum(&ids[i]);
+	array = PointerGetDatum(construct_array(elements, nids, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	pfree(elements);
+
+#define LOCK_STREAMS_QUERY \
+	"SELECT 1 FROM datastream.heads h LEFT JOIN datastream.streams s" \
+	" ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
+	" WHERE h.stream_id OPERATOR(pg_catalog.=) ANY ($1)" \
+	" ORDER BY (s.derive_op IS NOT NULL), h.stream_id FOR UPDATE OF h"
+
+	if (!skip_locked)
+	{
+		RunLockQuery(&wait_slot, LOCK_STREAMS_QUERY, UUIDARRAYOID, array);
+		SPI_freetuptable(SPI_tuptable);
+		return true;
+	}
+
+	RunLockQuery(&skip_slot, LOCK_STREAMS_QUERY " SKIP LOCKED", UUIDARRAYOID, array);
+	nlocked = SPI_processed;
+	SPI_freetuptable(SPI_tuptable);
+	RunLockQuery(&count_slot,
+				 "SELECT 1 FROM datastream.heads h WHERE h.stream_id OPERATOR(pg_catalog.=) ANY ($1)",
+				 UUIDARRAYOID, array);
+	SPI_freetuptable(SPI_tuptable);
+
+	return SPI_processed == nlocked;
 }
 
 /*
@@ -274,9 +305,9 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	static PlanSlot skip_slot;
 
 	if (skip_locked)
-		RunLockQuery(&skip_slot, LOCK_QUERY " SKIP LOCKED", id);
+		RunLockQuery(&skip_slot, LOCK_QUERY " SKIP LOCKED", UUIDOID, UUIDPGetDatum(id));
 	else
-		RunLockQuery(&wait_slot, LOCK_QUERY, id);
+		RunLockQuery(&wait_slot, LOCK_QUERY, UUIDOID, UUIDPGetDatum(id));
 
 	if (SPI_processed == 0)
 	{

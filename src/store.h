@@ -8,6 +8,10 @@
  * the highest granularity updates that row.  Levels below are written by the
  * one who holds the progress row too.
  *
+ * So that nobody waits in a circle, streams are locked in one order: those
+ * that clients append to first, then derived ones, each by id.  Maintenance of
+ * many streams in one transaction skips what is locked instead of waiting.
+ *
  * Everything here needs an open SPI connection, and acts with the rights of
  * the caller.  Results are allocated in the memory context that is given, or
  * else in the current one.
@@ -68,7 +72,7 @@ typedef struct StreamProgress
 /* Streams */
 extern void CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess);
 extern void DeleteStreamStorage(const pg_uuid_t *id);
-extern bool LockStreamHead(const pg_uuid_t *id);
+extern bool LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
 extern bool StreamIsDue(const pg_uuid_t *id);
 extern void MarkContributes(const pg_uuid_t *source);
 extern void ClearContributes(const pg_uuid_t *source);

@@ -112,23 +112,17 @@ SourcesOutside(const StreamSet *set)
 }
 
 /*
- * Locks the streams of both sets in the order of their identifiers.
+ * Locks the streams of both sets.
  */
 static void
-LockStreams(const StreamSet *a, const StreamSet *b)
+LockSets(const StreamSet *a, const StreamSet *b)
 {
-	int			i = 0;
-	int			j = 0;
+	pg_uuid_t  *ids = palloc((a->count + b->count + 1) * sizeof(pg_uuid_t));
 
-	while (i < a->count || j < b->count)
-	{
-		CHECK_FOR_INTERRUPTS();
-
-		if (j == b->count || (i < a->count && CompareStreamIds(&a->ids[i], &b->ids[j]) < 0))
-			LockStreamHead(&a->ids[i++]);
-		else
-			LockStreamHead(&b->ids[j++]);
-	}
+	memcpy(ids, a->ids, a->count * sizeof(pg_uuid_t));
+	memcpy(ids + a->count, b->ids, b->count * sizeof(pg_uuid_t));
+	LockStreams(ids, a->count + b->count, false);
+	pfree(ids);
 }
 
 /*
@@ -242,7 +236,7 @@ ds_delete_streams(PG_FUNCTION_ARGS)
 	FindStreamIds(query_tags, true, &set.ids, &set.count);
 	SortSet(&set);
 	sources = SourcesOutside(&set);
-	LockStreams(&set, &sources);
+	LockSets(&set, &sources);
 
 	/* Now that they are locked, no stream can be derived from them any more. */
 	CheckDependencies(&set);

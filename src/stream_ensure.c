@@ -19,6 +19,7 @@
 #include "store.h"
 #include "stream.h"
 #include "tags.h"
+#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -41,6 +42,9 @@ enum
 	ARG_VALUE_TYPE_OPTIONS,
 	ARG_DERIVE_BACKPROCESS
 };
+
+/* So many new streams later, plans may no longer fit the size of the tables. */
+#define STREAMS_PER_PLAN	500
 
 /* What a caller wants to be there */
 typedef struct StreamRequest
@@ -231,6 +235,7 @@ FindMadeByOthers(const StreamRequest *request, pg_uuid_t *id)
 {
 	bool		found;
 
+	PreventCommandIfReadOnly("ds_ensure_stream()");
 	LockQueryTags(request->query_tags);
 
 	BeginLatestSnapshot();
@@ -520,13 +525,10 @@ LockSources(const StreamRequest *request)
 
 	for (int i = 0; i < request->nsources; i++)
 		ids[i] = request->sources[i].def.id;
-	qsort(ids, request->nsources, sizeof(pg_uuid_t), CompareStreamIds);
+	LockStreams(ids, request->nsources, false);
 
 	for (int i = 0; i < request->nsources; i++)
-	{
-		if (i == 0 || CompareStreamIds(&ids[i], &ids[i - 1]) != 0)
-			MarkContributes(&ids[i]);
-	}
+		MarkContributes(&ids[i]);
 
 	pfree(ids);
 }
@@ -686,6 +688,26 @@ InsertSourcesFromNow(const StreamRequest *request, const SourcePosition *positio
 }
 
 /*
+ * Sees to it that a session which makes many streams does not go on with plans
+ * for the few that there were at first.
+ */
+static void
+CountNewStream(void)
+{
+	static int	made = 0;
+
+	if (++made < STREAMS_PER_PLAN)
+		return;
+
+	made = 0;
+	ForgetPlans("streams");
+	ForgetPlans("sources");
+	ForgetPlans("heads");
+	ForgetPlans("progress");
+	ForgetPlans("ensuring");
+}
+
+/*
  * Makes the stream of a request, and sets the identifier in its definition.
  */
 static void
@@ -714,6 +736,8 @@ CreateStream(StreamRequest *request)
 		for (int i = 0; i < request->nsources; i++)
 			InsertSource(&request->def.id, i, &request->sources[i], NULL, NULL);
 	}
+
+	CountNewStream();
 }
 
 /*

@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "common/int.h"
+#include "datapoint.h"
 #include "utils/memutils.h"
 #include "value_downsampler.h"
 #include "value_state.h"
@@ -769,10 +770,12 @@ StoreValueState(const ValueState *state, Block *block, int row)
 				SetColumnValue(block, column, row, &parts.sum);
 				break;
 			case COLUMN_MIN:
-				SetColumnValue(block, column, row, &parts.min);
+				value = CopyValue(&parts.min);	/* the state's own */
+				SetColumnValue(block, column, row, &value);
 				break;
 			case COLUMN_MAX:
-				SetColumnValue(block, column, row, &parts.max);
+				value = CopyValue(&parts.max);
+				SetColumnValue(block, column, row, &value);
 				break;
 			case COLUMN_SUM_SQUARES:
 				SetColumnValue(block, column, row, &parts.sum_squares);

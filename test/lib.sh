@@ -292,12 +292,13 @@ copy_postgres()
 warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror"
 
 # Build the copy of the sources and install it into the copy of PostgreSQL,
-# with warnings as errors.  Arguments are given to make.
+# with warnings as errors.  Arguments are given to
+# make.
 build()
 {
 	as_user make -s -C "$work/source" -j "$(nproc)" PG_CONFIG="$pg_config" \
 		COPT="$warnings" "$@" all </dev/null &&
-		as_user make -s -C "$work/source" PG_CONFIG="$pg_config" install </dev/null
+		as_user make -s -C "$work/source" PG_CONFIG="$pg_config" "$@" install </dev/null
 }
 
 
@@ -322,6 +323,12 @@ start_server()
 		as_user tee -a "$data/postgresql.conf" >/dev/null
 	as_user pg_ctl -D "$data" -l "$data/server.log" -w -s start </dev/null >&2 ||
 		{ cat "$data/server.log" >&2; die "the server did not start"; }
+}
+
+# The setting that keeps the background workers away.
+workers_off()
+{
+	grep -qs '"datastream.enabled"' "$work"/source/src/*.c && echo "datastream.enabled = off"
 }
 
 # Stop the server of a data directory, in the given mode of pg_ctl or in "fast".

@@ -106,7 +106,7 @@ SELECT ds_ensure_stream('{"name": "merged"}') IS NOT NULL AS made;
 SELECT count(ds_append(stream('merged'), '{"m": 3, "s": 9, "l": 3, "u": 3, "q": 27, "d": 0, "c": 3}'::jsonb, t)),
 	count(ds_append(stream('merged'), 3, t))
 FROM generate_series(timestamptz '2000-01-01 00:00:00', '2000-01-01 00:00:29', '1 s') t;
-SELECT ds_append(stream('merged'), NULL, '2000-01-01 00:01:00') IS NOT NULL AS appended;
+SELECT t FROM ds_append(stream('merged'), NULL, '2000-01-01 00:01:00');
 SELECT count(*) FROM ds_downsample_streams('{"name": "merged"}');
 SELECT t, v FROM ds_get_data(stream('merged'), '10seconds', '2000-01-01 00:00:00', '2000-01-01 00:00:20');
 SELECT raises($$SELECT ds_append(stream('merged'), '{"m": 3}'::jsonb, '2000-01-01 00:02:00')$$);

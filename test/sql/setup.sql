@@ -19,7 +19,7 @@ AND (has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNC
 
 -- For the tests: the id of a stream by its name, and what a statement raises.
 CREATE FUNCTION stream(name text) RETURNS uuid LANGUAGE sql STABLE
-RETURN (SELECT stream_id FROM datastream.streams WHERE tags = jsonb_build_object('name', name));
+RETURN (SELECT stream_id FROM datastream.streams WHERE tags->>'name' = name);
 CREATE FUNCTION raises(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text;
