@@ -586,7 +586,7 @@ ReadColumn(Reader *reader, ColumnId *id)
 	Reader		content;
 
 	if ((header & ID_MASK) <= *id || (header & ID_MASK) > COLUMN_ID_MAX)
-		ReportDamagedBlock("It has an unknown column.");
+		ReportDamagedBlock("It has a column that is unknown or out of order.");
 	*id = header & ID_MASK;
 	if (header >> TYPE_SHIFT != ColumnTypeOf(*id))
 		ReportDamagedBlock("It has a column of the wrong type.");
@@ -698,7 +698,7 @@ DescribeEncodedBlock(const struct varlena *encoded, EncodedColumn *columns)
 		columns[ncolumns].encoding = "constant";
 	else
 	{
-		columns[ncolumns].encoding = IntsEncodingName(reader);
+		columns[ncolumns].encoding = psprintf("intervals: %s", IntsEncodingName(reader));
 		DecodeInts(&reader, times, count - 1);
 	}
 	columns[ncolumns].size = reader.next - start;

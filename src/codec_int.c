@@ -218,22 +218,17 @@ EstimateOrders(const int64 *values, int count, int *sizes)
 static void
 PlanDifferences(const int64 *values, int count, IntPlan *plan)
 {
-	int			sizes[ORDER_MAX + 1];
-	int			limit;
-
-	if (count <= ORDER_MAX)
-	{
-		PlanOrder(values, count, count - 1, plan);
-		return;
-	}
+	int			sizes[ORDER_MAX + 1] = {0};
+	int			limit = 0;
 
 	/* the estimates of large arrays may be wrong by a few percent */
-	limit = EstimateOrders(values, count, sizes);
+	if (count > ORDER_MAX)
+		limit = EstimateOrders(values, count, sizes);
 	if (count > SAMPLE_MAX)
 		limit += limit / 16;
 
 	plan->size = PG_INT32_MAX;
-	for (int order = 0; order <= ORDER_MAX; order++)
+	for (int order = 0; order <= Min(ORDER_MAX, count - 1); order++)
 	{
 		IntPlan		order_plan;
 

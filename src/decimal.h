@@ -13,6 +13,8 @@
 #ifndef DS_DECIMAL_H
 #define DS_DECIMAL_H
 
+#include <math.h>
+
 #include "utils/numeric.h"
 
 #ifndef HAVE_INT128
@@ -54,6 +56,19 @@ extern bool DoubleToUnits(double number, int hint, int max_scale, int64 *units, 
 extern double UnitsToDouble(int128 units, int scale);
 extern Numeric UnitsToNumeric(int128 units, int scale);
 extern bool NumericToUnits(Numeric number, int128 *units, int *scale);
+
+/*
+ * Returns whether DoubleToUnits() finds a decimal of at most so many decimals,
+ * where the number is small enough for all of them.
+ */
+static inline bool
+IsDecimal(double number, int scale)
+{
+	double		scaled = number * DoublePowers[scale];
+
+	return fabs(scaled) <= DECIMAL_UNITS_MAX &&
+		(double) RoundUnits(scaled) / DoublePowers[scale] == number;
+}
 
 extern Numeric NumericFromText(const char *str);
 extern Numeric NumericFromDouble(double number);

@@ -15,6 +15,9 @@
 #include "number_sum.h"
 #include "utils/memutils.h"
 
+/* So many units are well within the 106 bits of two doubles. */
+#define PAIR_UNITS_MAX	0x1p100
+
 /*
  * Makes a sum of nothing.  What does not fit the struct is allocated in
  * "context".
@@ -102,48 +105,35 @@ ScaleUnits(int128 *units, int exponent)
 }
 
 /*
- * Adds units * 10^-scale; the units are at most SUM_UNITS_MAX.
+ * Moves the units to the numeric part.
  */
 void
-AddUnits(NumberSum *sum, int128 units, int scale)
+SpillUnits(NumberSum *sum)
+{
+	AddBigUnits(sum, sum->units, sum->scale);
+	sum->units = 0;
+}
+
+/*
+ * Adds units * 10^-scale with another scale than that of the sum.
+ */
+void
+AddScaledUnits(NumberSum *sum, int128 units, int scale)
 {
 	Assert(scale >= 0 && scale <= UNITS_SCALE_MAX);
 
 	if (scale > sum->scale)
 	{
 		if (sum->units != 0 && !ScaleUnits(&sum->units, scale - sum->scale))
-		{
-			AddBigUnits(sum, sum->units, sum->scale);
-			sum->units = 0;
-		}
+			SpillUnits(sum);
 		sum->scale = scale;
 	}
-	else if (scale < sum->scale && units != 0 &&
-			 !ScaleUnits(&units, sum->scale - scale))
+	else if (units != 0 && !ScaleUnits(&units, sum->scale - scale))
 	{
 		AddBigUnits(sum, units, scale);
 		return;
 	}
-
-	sum->units += units;
-	if (unlikely(sum->units > SUM_UNITS_MAX || sum->units < -SUM_UNITS_MAX))
-	{
-		AddBigUnits(sum, sum->units, sum->scale);
-		sum->units = 0;
-	}
-}
-
-/*
- * Adds a number that is a binary fraction, or the sum of such.
- */
-void
-AddBinary(NumberSum *sum, DoubleDouble number)
-{
-	double		error;
-
-	sum->inexact = true;
-	sum->binary.high = TwoSum(sum->binary.high, number.high, &error);
-	sum->binary.low += error + number.low;
+	AddUnits(sum, units, sum->scale);
 }
 
 /*
@@ -262,14 +252,18 @@ SumIsLossless(const NumberSum *sum)
 DoubleDouble
 SumToDoubleDouble(const NumberSum *sum)
 {
-	DoubleDouble result;
+	DoubleDouble result = {0, 0};
 
-	result.high = (double) sum->units;
-	result.low = (double) (sum->units - (int128) result.high);
-	if (sum->scale > 0)
-		result = DivideDoubleDouble(result, DoublePowers[sum->scale]);
 	if (sum->inexact)
-		result = AddDoubleDouble(result, Renormalize(sum->binary.high, sum->binary.low));
+		result = Renormalize(sum->binary.high, sum->binary.low);
+	if (sum->units != 0)
+	{
+		DoubleDouble units;
+
+		units.high = (double) sum->units;
+		units.low = (double) (sum->units - (int128) units.high);
+		result = AddDoubleDouble(result, DivideDoubleDouble(units, DoublePowers[sum->scale]));
+	}
 	if (sum->big != NULL)
 		result = AddDoubleDouble(result, DoubleDoubleOf(NumericToDouble(sum->big)));
 	return result;
@@ -297,6 +291,24 @@ SumToNumeric(const NumberSum *sum)
 			result = AddNumeric(result, NumericFromDoubleExactly(binary.low));
 	}
 	return result;
+}
+
+/*
+ * Removes zeros at the end of the decimals.
+ */
+static void
+StripZeros(int128 *units, int *scale)
+{
+	for (int zeros = 8; zeros > 0; zeros /= 2)
+	{
+		int128		power = Int128Power(zeros);
+
+		while (*scale >= zeros && *units % power == 0)
+		{
+			*units /= power;
+			*scale -= zeros;
+		}
+	}
 }
 
 /*
@@ -332,12 +344,8 @@ SumToValue(const NumberSum *sum, Value *result)
 	}
 
 	/* with too many units, the decimals may be zeros */
-	while (scale > 0 && (units > (int64) DECIMAL_UNITS_MAX ||
-						 units < -(int64) DECIMAL_UNITS_MAX) && units % 10 == 0)
-	{
-		units /= 10;
-		scale--;
-	}
+	if (!SumIsLossless(sum))
+		StripZeros(&units, &scale);
 
 	if (scale == 0 && (units >= (int64) DOUBLE_INTEGER_MAX ||
 					   units <= -(int64) DOUBLE_INTEGER_MAX))
@@ -349,4 +357,49 @@ SumToValue(const NumberSum *sum, Value *result)
 	result->number = UnitsToDouble(units, scale);
 	return scale == 0 || (units <= (int64) DECIMAL_UNITS_MAX &&
 						  units >= -(int64) DECIMAL_UNITS_MAX);
+}
+
+/*
+ * Gives an exact sum as two doubles: one above it, and the negative rest.
+ * Returns false if AddPair() would not give it back.
+ */
+bool
+SumToPair(const NumberSum *sum, double *above, double *rest)
+{
+	DoubleDouble number;
+	NumberSum	back;
+
+	if (sum->inexact || sum->unknown || sum->big != NULL)
+		return false;
+
+	number = SumToDoubleDouble(sum);
+	*above = number.high;
+	if (number.low >= 0)
+		*above = nextafter(number.high, HUGE_VAL);
+	*rest = (number.high - *above) + number.low;
+
+	InitSum(&back, CurrentMemoryContext);
+	AddUnits(&back, -sum->units, sum->scale);
+	return AddPair(&back, *above, *rest) && back.big == NULL && back.units == 0;
+}
+
+/*
+ * Adds a sum that SumToPair() has given.  Returns false if the doubles are too
+ * large for one.
+ */
+bool
+AddPair(NumberSum *sum, double above, double rest)
+{
+	DoubleDouble units;
+	double		whole;
+
+	units = MultiplyDoubleDouble(Renormalize(above, rest),
+								 DoubleDoubleOf(DoublePowers[SUM_SCALE_MAX]));
+	if (!(fabs(units.high) < PAIR_UNITS_MAX))
+		return false;
+
+	whole = rint(units.high);
+	AddUnits(sum, (int128) whole + (int128) rint((units.high - whole) + units.low),
+			 SUM_SCALE_MAX);
+	return true;
 }

@@ -37,8 +37,8 @@ extern void InitSum(NumberSum *sum, MemoryContext context);
 extern void ResetSum(NumberSum *sum);
 
 extern bool ScaleUnits(int128 *units, int exponent);
-extern void AddUnits(NumberSum *sum, int128 units, int scale);
-extern void AddBinary(NumberSum *sum, DoubleDouble number);
+extern void AddScaledUnits(NumberSum *sum, int128 units, int scale);
+extern void SpillUnits(NumberSum *sum);
 extern void AddDouble(NumberSum *sum, double number);
 extern void AddDecimal(NumberSum *sum, Numeric number);
 extern void AddDecimalSquare(NumberSum *sum, Numeric number);
@@ -49,5 +49,36 @@ extern bool SumIsLossless(const NumberSum *sum);
 extern DoubleDouble SumToDoubleDouble(const NumberSum *sum);
 extern Numeric SumToNumeric(const NumberSum *sum);
 extern bool SumToValue(const NumberSum *sum, Value *result);
+extern bool SumToPair(const NumberSum *sum, double *above, double *rest);
+extern bool AddPair(NumberSum *sum, double above, double rest);
+
+/*
+ * Adds units * 10^-scale; the units are at most SUM_UNITS_MAX.
+ */
+static inline void
+AddUnits(NumberSum *sum, int128 units, int scale)
+{
+	if (unlikely(scale != sum->scale))
+	{
+		AddScaledUnits(sum, units, scale);
+		return;
+	}
+	sum->units += units;
+	if (unlikely(sum->units > SUM_UNITS_MAX || sum->units < -SUM_UNITS_MAX))
+		SpillUnits(sum);
+}
+
+/*
+ * Adds a number that is a binary fraction, or the sum of such.
+ */
+static inline void
+AddBinary(NumberSum *sum, DoubleDouble number)
+{
+	double		error;
+
+	sum->inexact = true;
+	sum->binary.high = TwoSum(sum->binary.high, number.high, &error);
+	sum->binary.low += error + number.low;
+}
 
 #endif							/* DS_NUMBER_SUM_H */

@@ -66,7 +66,7 @@ static const struct
 	[VALUE_SUM_SQUARES] = {
 		"sum_squares", "q", NUMERIC_ONLY,
 		BIT(VALUE_COUNT),
-		COLUMN_BIT(COLUMN_SUM_SQUARES),
+		COLUMN_BIT(COLUMN_SUM_SQUARES) | COLUMN_BIT(COLUMN_MOMENT),
 		StateSumSquares
 	},
 	[VALUE_STD_DEV] = {

@@ -120,9 +120,16 @@ AddCount(ValueState *state, int64 count)
  * Replaces an extreme if a number lies beyond it: direction is -1 for the
  * smallest, 1 for the largest.
  */
-static void
+static inline void
 MergeExtreme(const ValueState *state, Value *extreme, const Value *number, int direction)
 {
+	if (likely(number->kind == VALUE_DOUBLE && extreme->kind == VALUE_DOUBLE))
+	{
+		if ((direction < 0 && number->number < extreme->number) ||
+			(direction > 0 && number->number > extreme->number))
+			extreme->number = number->number;
+		return;
+	}
 	if (extreme->kind != VALUE_NULL &&
 		CompareNumbers(number, extreme) * direction <= 0)
 		return;
@@ -190,6 +197,22 @@ AddDecimalRun(ValueState *state, const double *numbers, int n)
 }
 
 /*
+ * Returns whether a number is added as a binary fraction: not as a decimal and
+ * not, from "limit" on, as a long integer.
+ */
+static inline bool
+IsBinaryFraction(double number, double limit)
+{
+	int64		units;
+	int			scale;
+
+	if (fabs(number) <= DECIMAL_UNITS_MAX / 1e6)
+		return !IsDecimal(number, DATAPOINT_SCALE_MAX);
+	return fabs(number) < limit &&
+		!DoubleToUnits(number, 0, DATAPOINT_SCALE_MAX, &units, &scale);
+}
+
+/*
  * Adds the longest run of numbers at the front that are binary fractions, and
  * returns how many they are.
  */
@@ -214,11 +237,8 @@ AddBinaryRun(ValueState *state, const double *numbers, int n)
 		double		product_error;
 		double		square;
 		double		error;
-		int64		units;
-		int			scale;
 
-		if (!(fabs(number) < limit) ||
-			DoubleToUnits(number, state->decimals, DATAPOINT_SCALE_MAX, &units, &scale))
+		if (!IsBinaryFraction(number, limit))
 			break;
 
 		sum.high = TwoSum(sum.high, number, &error);
@@ -342,11 +362,15 @@ AddJsonNumber(ValueState *state, const Value *number)
 static void
 AddDeviations(ValueState *state, int64 count, const Value *sum, double moment)
 {
+	NumberSum	decimal;
 	DoubleDouble mean;
 	DoubleDouble offset;
 	DoubleDouble square;
 
-	mean = DivideDoubleDouble(DoubleDoubleOf(ValueToDouble(sum)), (double) count);
+	/* a decimal is nearer to the true sum than its double */
+	InitSum(&decimal, CurrentMemoryContext);
+	AddStoredNumber(&decimal, sum);
+	mean = DivideDoubleDouble(SumToDoubleDouble(&decimal), (double) count);
 	if (state->rounded.count == 0)
 		state->shift = mean.high;
 
@@ -388,7 +412,9 @@ AddParts(ValueState *state, const ValueParts *parts)
 	group->count += parts->count;
 	if (HAS(state, VALUE_SUM))
 		AddStoredNumber(&group->sum, &parts->sum);
-	if (HAS(state, VALUE_SUM_SQUARES))
+	if (HAS(state, VALUE_SUM_SQUARES) &&
+		!(parts->exact && parts->squares_rest < 0 &&
+		  AddPair(&group->squares, parts->sum_squares.number, parts->squares_rest)))
 		AddStoredNumber(&group->squares, &parts->sum_squares);
 }
 
@@ -677,9 +703,12 @@ GetParts(const ValueState *state, ValueParts *parts)
 		if (HAS(state, VALUE_SUM))
 			parts->exact &= TotalOf(&state->exact.sum, &state->rounded.sum,
 									has_rounded, &parts->sum);
-		if (HAS(state, VALUE_SUM_SQUARES))
-			parts->exact &= TotalOf(&state->exact.squares, &state->rounded.squares,
-									has_rounded, &parts->sum_squares);
+		if (HAS(state, VALUE_SUM_SQUARES) &&
+			!TotalOf(&state->exact.squares, &state->rounded.squares,
+					 has_rounded, &parts->sum_squares))
+			parts->exact = parts->exact && !has_rounded &&
+				SumToPair(&state->exact.squares, &parts->sum_squares.number,
+						  &parts->squares_rest);
 	}
 
 	if (!HAS(state, VALUE_STD_DEV))
@@ -781,8 +810,12 @@ StoreValueState(const ValueState *state, Block *block, int row)
 				SetColumnValue(block, column, row, &parts.sum_squares);
 				break;
 			case COLUMN_MOMENT:
-				value = DoubleResult(parts.moment);
-				SetColumnValue(block, column, row, parts.exact ? &NullValue : &value);
+				value = NullValue;
+				if (!parts.exact)
+					value = DoubleResult(parts.moment);
+				else if (parts.squares_rest < 0)
+					value = DoubleResult(parts.squares_rest);
+				SetColumnValue(block, column, row, &value);
 				break;
 			case COLUMN_FREQUENCIES:
 				value = StateFrequencies(state);
@@ -839,6 +872,27 @@ LoadMedian(ValueState *state, const struct varlena *stored)
 }
 
 /*
+ * Reads COLUMN_MOMENT: null if the second central moment follows from the sums
+ * as they are stored, negative but not MOMENT_UNKNOWN if it does after adding
+ * that to the sum of squares, otherwise the moment.
+ */
+static void
+SetStoredMoment(ValueParts *parts, const Value *moment)
+{
+	parts->exact = true;
+	if (moment->kind == VALUE_NULL)
+		return;
+	if (moment->number < 0 && moment->number != MOMENT_UNKNOWN &&
+		parts->sum_squares.kind == VALUE_DOUBLE)
+		parts->squares_rest = moment->number;
+	else
+	{
+		parts->exact = false;
+		parts->moment = moment->number;
+	}
+}
+
+/*
  * Sets the state from a row of a block.  Results for which the block has no
  * columns are not to be asked for then.
  */
@@ -891,15 +945,14 @@ LoadValueState(ValueState *state, const Block *block, int row)
 
 	if (parts.count < 0 || !IsStoredNumber(&parts.sum) || !IsStoredNumber(&parts.min) ||
 		!IsStoredNumber(&parts.max) || !IsStoredNumber(&parts.sum_squares) ||
-		!IsStoredNumber(&moment) || moment.kind == VALUE_JSON)
+		moment.kind == VALUE_JSON || isnan(moment.number))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("stored bucket is damaged")));
 
 	if (parts.count == 0)
 		return;
-	parts.exact = (moment.kind == VALUE_NULL);
-	parts.moment = moment.number;
+	SetStoredMoment(&parts, &moment);
 	AddParts(state, &parts);
 	if (state->frequencies != NULL)
 		LoadFrequencies(state, &frequencies);

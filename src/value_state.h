@@ -8,6 +8,8 @@
 #ifndef DS_VALUE_STATE_H
 #define DS_VALUE_STATE_H
 
+#include <math.h>
+
 #include "block.h"
 #include "frequencies.h"
 #include "median.h"
@@ -67,13 +69,13 @@ typedef struct ValueParts
 	Value		sum_squares;
 	bool		exact;			/* the second central moment follows from sum
 								 * and sum_squares */
-	double		moment;			/* it, otherwise; MOMENT_UNKNOWN if it is not
-								 * known */
+	double		squares_rest;	/* then: to be added to sum_squares; at most 0 */
+	double		moment;			/* otherwise: the moment, or MOMENT_UNKNOWN */
 	JsonbContainer *frequencies;	/* only of an already downsampled value */
 	Value		median;			/* likewise */
 } ValueParts;
 
-#define MOMENT_UNKNOWN		(-1.0)
+#define MOMENT_UNKNOWN		(-HUGE_VAL)
 
 extern void InitValueState(ValueState *state, ValueType type, bool high_accuracy,
 						   uint32 downsamplers, MemoryContext context);

@@ -292,8 +292,7 @@ copy_postgres()
 warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror"
 
 # Build the copy of the sources and install it into the copy of PostgreSQL,
-# with warnings as errors.  Arguments are given to
-# make.
+# with warnings as errors.  Arguments are given to make.
 build()
 {
 	as_user make -s -C "$work/source" -j "$(nproc)" PG_CONFIG="$pg_config" \

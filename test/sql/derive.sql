@@ -147,7 +147,7 @@ $$;
 SET client_min_messages = error;
 DO $$
 BEGIN
-	FOR i IN 1..6 LOOP
+	FOR i IN 1..3 LOOP
 		CALL check_property(i / 10.0, false, 1);
 		CALL check_property(i / 20.0, true, 1);
 		CALL check_property(i / 30.0, false, 20);
@@ -159,7 +159,7 @@ $$;
 SET datastream.derive = background;
 DO $$
 BEGIN
-	FOR i IN 1..4 LOOP
+	FOR i IN 1..2 LOOP
 		CALL check_property(i / 10.0, true, 1);
 		CALL check_property(i / 40.0, true, 20);
 	END LOOP;

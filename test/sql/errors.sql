@@ -39,11 +39,11 @@ SELECT state() AS before \gset
 \pset format unaligned
 \pset tuples_only on
 
---
--- Each of the extension's own SQLSTATEs
---
+-- The calls in these lists are not echoed: each is shown with what it raises.
+\set ECHO none
 
--- TS001 stream_not_found, everywhere
+
+\echo -- TS001 stream_not_found, everywhere
 SELECT * FROM calls(
 	$$ds_append('00000000-0000-0000-0000-000000000000', 1::bigint)$$,
 	$$ds_append('00000000-0000-0000-0000-000000000000', 1::float8)$$,
@@ -61,9 +61,9 @@ SELECT * FROM calls(
 	$$ds_remove_tag('00000000-0000-0000-0000-000000000000', '{}')$$,
 	$$ds_clear_tags('00000000-0000-0000-0000-000000000000')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => '"00000000-0000-0000-0000-000000000000"', derive_op => 'sum')$$);
--- TS002 multiple_streams_returned
+\echo -- TS002 multiple_streams_returned
 SELECT * FROM calls($$ds_ensure_stream('{}')$$);
--- TS003 inconsistent_stream_configuration
+\echo -- TS003 inconsistent_stream_configuration
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "a"}', value_type => 'nominal')$$,
 	$$ds_ensure_stream('{"name": "a"}', value_type_options => '{"high_accuracy": true}')$$,
@@ -73,10 +73,10 @@ SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "sum"}')$$,
 	$$ds_ensure_stream('{"name": "sum"}', derive_from => to_jsonb(stream('a')), derive_op => 'sum')$$,
 	$$ds_ensure_stream('{"name": "sum"}', derive_from => to_jsonb(stream('a')), derive_op => 'derivative')$$);
--- TS004 outstanding_dependencies
+\echo -- TS004 outstanding_dependencies
 SELECT * FROM calls($$ds_delete_streams('{"name": "a"}')$$,
 	$$ds_delete_streams(jsonb_build_object('stream_id', stream('b')))$$);
--- TS005 unsupported_downsampler
+\echo -- TS005 unsupported_downsampler
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', value_downsamplers => '{average}')$$,
 	$$ds_ensure_stream('{"name": "x"}', value_downsamplers => '{sum}', value_type => 'nominal')$$,
@@ -84,7 +84,7 @@ SELECT * FROM calls(
 	$$ds_get_data(stream('a'), 'minutes', value_downsamplers => '{average}')$$,
 	$$ds_get_data(stream('a'), 'minutes', value_downsamplers => '{median}')$$,
 	$$ds_get_data(stream('a'), 'minutes', time_downsamplers => '{median}')$$);
--- TS006 unsupported_granularity
+\echo -- TS006 unsupported_granularity
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', highest_granularity => 'weeks')$$,
 	$$ds_ensure_stream('{"name": "x"}', highest_granularity => 'months')$$,
@@ -92,40 +92,40 @@ SELECT * FROM calls(
 	$$ds_get_data(stream('a'), 'weeks')$$,
 	$$ds_get_series(stream('a'), 'Seconds')$$,
 	$$ds_round('second', now())$$);
--- TS007 unsupported_derive_operator
+\echo -- TS007 unsupported_derive_operator
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('a')), derive_op => 'average')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('a')), derive_op => 'counter_reset')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('a')), derive_op => 'sum', value_type => 'graph')$$);
--- TS008 unsupported_value_type
+\echo -- TS008 unsupported_value_type
 SELECT * FROM calls($$ds_ensure_stream('{"name": "x"}', value_type => 'boolean')$$);
--- TS009 reserved_tag_name
+\echo -- TS009 reserved_tag_name
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"stream_id": 1}')$$,
 	$$ds_ensure_stream('{"name": "x"}', '{"contributes_to": 1}')$$,
 	$$ds_update_tags(stream('a'), '{"downsampled_until": 1}')$$);
--- TS010 invalid_timestamp
+\echo -- TS010 invalid_timestamp
 SELECT * FROM calls(
 	$$ds_append(stream('a'), 1, '2000-01-01 00:00:00+00')$$,
 	$$ds_append(stream('a'), 1, '1969-12-31 23:59:59+00', false)$$,
 	$$ds_append_multiple(stream('a'), '{2000-01-03 00:00:00+00, 2000-01-02 00:00:00+00}', '{1, 2}')$$,
 	$$ds_round('days', 'infinity')$$);
--- TS011 incompatible_granularities
+\echo -- TS011 incompatible_granularities
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => jsonb_build_array(stream('a'), stream('minutes')), derive_op => 'sum')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => jsonb_build_array(jsonb_build_object('stream', stream('minutes'), 'granularity', 'seconds')), derive_op => 'sum')$$);
--- TS012 incompatible_types
+\echo -- TS012 incompatible_types
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('label')), derive_op => 'sum')$$,
 	$$ds_get_series(stream('label'), 'seconds')$$,
 	$$ds_get_series(stream('net'), 'years')$$);
--- TS013 append_to_derived_stream_not_allowed
+\echo -- TS013 append_to_derived_stream_not_allowed
 SELECT * FROM calls(
 	$$ds_append(stream('sum'), 1)$$,
 	$$ds_append(stream('sum'), 1, '2000-01-01', false)$$,
 	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('sum'), 'value', 1)))$$,
 	$$ds_append_multiple(stream('sum'), '{2000-01-02}', '{1}')$$);
--- TS014 invalid_operator_arguments
+\echo -- TS014 invalid_operator_arguments
 SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => jsonb_build_array(stream('a'), stream('b')), derive_op => 'derivative')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => jsonb_build_array(stream('a'), stream('b')), derive_op => 'counter_derivative')$$,
@@ -134,6 +134,7 @@ SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('a')))$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_args => '{}')$$);
 
+\set ECHO all
 SELECT state() = :'before' AS unchanged;
 
 -- TS015 maintenance_interrupted: the stream's progress is lost, or cannot be written
@@ -165,10 +166,7 @@ SELECT * FROM calls($$ds_append_multiple(stream('bare'), array_agg(t), array_agg
 	$$count(ds_append(stream('bare'), 1::bigint, t)) FROM generate_series(timestamptz '2000-01-02 00:00:00', '2000-01-02 00:01:00', '1 s') t$$);
 ROLLBACK;
 
--- TS100 datastream_warning: one stream fails, the others go on; TS102
--- internal_inconsistency: levels that contradict each other; TS103
--- downsample_consistency_not_guaranteed: a late datapoint.  TS000
--- datastream_exception, as a part of TS100: a derived stream without sources
+-- TS100 datastream_warning: one stream fails, and the others go on
 \set VERBOSITY sqlstate
 BEGIN;
 SELECT count(ds_append(stream(name), 7, '2000-01-03 00:00:00+00')) FROM unnest(ARRAY['a', 'b']) name;
@@ -184,33 +182,35 @@ CREATE TRIGGER refuse BEFORE INSERT ON datastream.datapoints_hours FOR EACH ROW 
 SELECT tags->>'name' AS name, granularity, count(*) FROM ds_downsample_streams(return_datapoints => true)
 JOIN datastream.streams USING (stream_id) WHERE granularity = 'hours' GROUP BY 1, 2 ORDER BY 1;
 ROLLBACK;
-BEGIN;
-UPDATE datastream.progress SET downsampled_until[7] = '2000-01-02' WHERE stream_id = stream('a');
-SELECT (ds_append(stream('a'), 7, '2000-01-03 00:00:00+00')).v;
-SELECT count(*) FROM ds_downsample_streams('{"name": "a"}');
-ROLLBACK;
-BEGIN;
-SELECT (ds_append(stream('a'), 7, '2000-01-01 00:00:05+00', false)).v;
-ROLLBACK;
-BEGIN;
-DELETE FROM datastream.sources WHERE stream_id = stream('sum');
-SELECT ds_backprocess_streams();
-ROLLBACK;
 -- TS101 invalid_value: an operator meets a value that it cannot use
 BEGIN;
 SELECT ds_ensure_stream('{"name": "slope"}', derive_from => to_jsonb(stream('a')), derive_op => 'derivative', derive_backprocess => false) IS NOT NULL AS made;
 SELECT v FROM ds_append(stream('a'), 1, '2000-01-02 00:00:00+00');
 SELECT v FROM ds_append(stream('a'), 2, '2000-01-02 00:00:00+00');
 ROLLBACK;
+-- TS102 internal_inconsistency: a level claims to be further than the one above
+BEGIN;
+UPDATE datastream.progress SET downsampled_until[7] = '2000-01-02' WHERE stream_id = stream('a');
+SELECT (ds_append(stream('a'), 7, '2000-01-03 00:00:00+00')).v;
+SELECT count(*) FROM ds_downsample_streams('{"name": "a"}');
+ROLLBACK;
+-- TS103 downsample_consistency_not_guaranteed: a late datapoint
+BEGIN;
+SELECT (ds_append(stream('a'), 7, '2000-01-01 00:00:05+00', false)).v;
+ROLLBACK;
+-- TS000 datastream_exception, in a warning: a derived stream without sources
+BEGIN;
+DELETE FROM datastream.sources WHERE stream_id = stream('sum');
+SELECT ds_backprocess_streams();
+ROLLBACK;
 \set VERBOSITY default
 
 SELECT state() = :'before' AS unchanged;
 
---
 -- What each parameter refuses
---
+\set ECHO none
 
--- ds_ensure_stream
+\echo -- ds_ensure_stream
 SELECT * FROM calls(
 	$$ds_ensure_stream(NULL)$$, $$ds_ensure_stream('[]')$$, $$ds_ensure_stream('"a"')$$, $$ds_ensure_stream('null')$$,
 	$$ds_ensure_stream('{"name": "x"}', '[]')$$, $$ds_ensure_stream('{"name": "x"}', 'null')$$,
@@ -233,11 +233,11 @@ SELECT * FROM calls(
 	$$ds_ensure_stream('{"name": "x"}', derive_from => '"x"', derive_op => 'sum')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => jsonb_build_array(jsonb_build_object('stream', stream('a'), 'granularity', '')), derive_op => 'sum')$$,
 	$$ds_ensure_stream('{"name": "x"}', derive_from => to_jsonb(stream('a')), derive_op => 'sum', derive_args => '"x"')$$,
-	$$length(ds_ensure_stream('{"name": "x"}', derive_from => (SELECT jsonb_agg(stream('a')) FROM generate_series(1, 100000)), derive_op => 'sum')::text)$$);
--- No stream derives from itself.
+	$$ds_ensure_stream('{"name": "x"}', derive_from => (SELECT jsonb_agg(a) FROM stream('a') a, generate_series(1, 100000)), derive_op => 'sum')$$);
+\echo -- No stream derives from itself.
 SELECT * FROM calls($$ds_ensure_stream('{"name": "sum"}', derive_from => jsonb_build_array(stream('a'), stream('sum')), derive_op => 'sum')$$);
 
--- ds_append: values
+\echo -- ds_append: values
 SELECT * FROM calls(
 	$$ds_append(NULL, 1)$$,
 	$$ds_append(stream('a'), 'NaN'::float8)$$, $$ds_append(stream('a'), 'infinity'::float8)$$, $$ds_append(stream('a'), '-infinity'::float8)$$,
@@ -254,16 +254,16 @@ SELECT * FROM calls(
 	$$ds_append(stream('net'), '{"v": [], "e": [{"f": 1, "t": 1}]}'::jsonb)$$,
 	$$ds_append(stream('net'), '{"v": [], "e": [], "x": 1}'::jsonb)$$);
 SELECT * FROM states($$ds_append(stream('a'), '')$$, $$ds_append(stream('a'), ' ')$$, $$ds_append(stream('a'), '1 2')$$,
-	$$ds_append(stream('a'), '0x10')$$, $$ds_append(stream('a'), 'one')$$, $$ds_append(stream('a'), '{"m": 1')$$,
+	$$ds_append(stream('a'), 'one')$$, $$ds_append(stream('a'), '{"m": 1')$$,
 	$$ds_append(stream('net'), 'x')$$, $$ds_append(stream('net'), '')$$,
 	$$ds_append(stream('a'), '1' || repeat('0', 200000))$$, $$ds_append(stream('a'), '1e200000'::text)$$,
 	$$ds_append('x', 1)$$, $$ds_append(stream('a'), true)$$, $$ds_append(stream('a'), '2000-01-01'::date)$$);
--- and times
+\echo -- and times
 SELECT * FROM calls($$ds_append(stream('a'), 1, 'infinity')$$, $$ds_append(stream('a'), 1, '-infinity')$$,
 	$$ds_append(stream('a'), 1, '4713-01-01 00:00:00+00 BC')$$, $$ds_append(stream('a'), 1, '294276-12-31 00:00:00+00')$$,
 	$$ds_append(stream('a'), 1, '1969-12-31 23:59:59.999999+00', false)$$, $$ds_append(stream('a'), 1, '10000-01-01 00:00:00+00', false)$$);
 
--- ds_append_multiple with a list
+\echo -- ds_append_multiple with a list
 SELECT * FROM calls(
 	$$ds_append_multiple(NULL::jsonb)$$, $$ds_append_multiple('null')$$, $$ds_append_multiple('{}')$$, $$ds_append_multiple('"x"')$$,
 	$$ds_append_multiple('[null]')$$, $$ds_append_multiple('[[]]')$$, $$ds_append_multiple('[{}]')$$, $$ds_append_multiple('["x"]')$$,
@@ -276,10 +276,10 @@ SELECT * FROM calls(
 	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('a'), 'value', 1, 'timestamp', '1900-01-01')))$$,
 	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('a'), 'value', true)))$$,
 	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('a'), 'value', 1, 'granularity', 'seconds')))$$,
-	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('b'), 'value', 1), jsonb_build_object('stream_id', stream('a'), 'value', 'x'), jsonb_build_object('stream_id', stream('sum'), 'value', 1)))$$,
-	$$ds_append_multiple((SELECT jsonb_agg(jsonb_build_object('stream_id', stream('a'), 'value', CASE WHEN i < 70000 THEN to_jsonb(i) ELSE '{}' END)) FROM generate_series(1, 100000) i))$$);
+	$$ds_append_multiple(jsonb_build_array(jsonb_build_object('stream_id', stream('b'), 'value', 1), jsonb_build_object('stream_id', stream('a'), 'value', 2), jsonb_build_object('stream_id', stream('sum'), 'value', 1)))$$,
+	$$ds_append_multiple((SELECT jsonb_agg(jsonb_build_object('stream_id', a, 'value', CASE WHEN i < 70000 THEN to_jsonb(i) ELSE '{}' END)) FROM stream('a') a, generate_series(1, 100000) i))$$);
 
--- ds_append_multiple with arrays
+\echo -- ds_append_multiple with arrays
 SELECT * FROM calls(
 	$$ds_append_multiple(NULL::uuid, '{2001-01-01}', '{1}')$$, $$ds_append_multiple(stream('a'), NULL, '{1}')$$,
 	$$ds_append_multiple(stream('a'), '{2001-01-01}', NULL)$$, $$ds_append_multiple(stream('a'), '{NULL}', '{1}')$$,
@@ -293,7 +293,7 @@ SELECT * FROM calls(
 	$$ds_append_multiple(ARRAY[ARRAY[stream('a')], ARRAY[stream('b')]], '{2001-01-01, 2001-01-02}', '{1, 2}')$$,
 	$$ds_append_multiple(ARRAY[stream('b'), stream('a'), stream('sum')], '{2001-01-01, 2001-01-02, 2001-01-01}', '{1, 2, 3}')$$);
 
--- ds_get_data and ds_get_series
+\echo -- ds_get_data and ds_get_series
 SELECT * FROM calls(
 	$$ds_get_data(NULL, 'seconds')$$, $$ds_get_data(stream('a'), NULL)$$, $$ds_get_data(stream('a'), '')$$, $$ds_get_data(stream('a'), 'seconds ')$$,
 	$$ds_get_data(stream('a'), 'minutes', start => now(), start_exclusive => now())$$,
@@ -304,6 +304,7 @@ SELECT * FROM calls(
 	$$ds_get_data(stream('bare'), 'minutes', value_downsamplers => '{count}')$$,
 	$$ds_get_series(NULL, 'seconds')$$, $$ds_get_series(stream('a'), NULL)$$, $$ds_get_series(stream('a'), 'sec')$$,
 	$$ds_get_series(stream('a'), 'minutes', start => now(), start_exclusive => now())$$);
+\set ECHO all
 -- Bounds may lie anywhere, also where no datapoint can be.
 SELECT g, (SELECT count(*) FROM ds_get_data(stream('a'), g, '-infinity', 'infinity')) AS all,
 	(SELECT count(*) FROM ds_get_data(stream('a'), g, '4713-01-01 BC', '294276-12-31')) AS all_in_range,
@@ -314,7 +315,8 @@ SELECT g, (SELECT count(*) FROM ds_get_data(stream('a'), g, '-infinity', 'infini
 	(SELECT count(*) FROM ds_get_data(stream('a'), g, '2000-01-02', '2000-01-01')) AS end_before_start
 FROM unnest(ARRAY['milliseconds', 'seconds', '10seconds', 'minutes', 'years']) g;
 
--- ds_downsample_streams, ds_backprocess_streams, ds_delete_streams, ds_find_streams
+\set ECHO none
+\echo -- ds_downsample_streams, ds_backprocess_streams, ds_delete_streams, ds_find_streams
 CREATE FUNCTION filter_text(id text) RETURNS boolean LANGUAGE sql RETURN true;
 CREATE FUNCTION filter_set(id uuid) RETURNS SETOF boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION filter_integer(id uuid) RETURNS int LANGUAGE sql RETURN 1;
@@ -333,6 +335,7 @@ DROP FUNCTION filter_text, filter_set, filter_integer, filter_two;
 DROP PROCEDURE filter_procedure;
 SELECT * FROM states($$ds_find_streams(filter => '')$$, $$ds_find_streams(filter => '$.')$$, $$ds_find_streams(filter => '$x == 1')$$,
 	$$ds_find_streams(filter => '$.name like_regex "("')$$);
+\set ECHO all
 -- Nothing is due before 1970, and nothing is that does not match.
 SELECT count(*) FROM ds_downsample_streams(until => '-infinity', return_datapoints => true);
 SELECT count(*) FROM ds_downsample_streams(until => '1900-01-01', return_datapoints => true);
@@ -342,21 +345,22 @@ SELECT count(*) FROM ds_downsample_streams('{"stream_id": "00000000-0000-0000-00
 SELECT ds_backprocess_streams('{"name": "x"}'), ds_backprocess_streams('{"stream_id": "00000000-0000-0000-0000-000000000000"}');
 SELECT ds_delete_streams('{"name": "x"}'), ds_delete_streams('{"stream_id": "00000000-0000-0000-0000-000000000000"}');
 
--- Tags
+\set ECHO none
+\echo -- Tags
 SELECT * FROM calls($$ds_get_tags(NULL)$$, $$ds_update_tags(NULL, '{}')$$, $$ds_update_tags(stream('a'), NULL)$$,
 	$$ds_update_tags(stream('a'), '[]')$$, $$ds_update_tags(stream('a'), 'null')$$, $$ds_remove_tag(NULL, '{}')$$,
 	$$ds_remove_tag(stream('a'), NULL)$$, $$ds_remove_tag(stream('a'), '["name"]')$$, $$ds_remove_tag(stream('a'), '"name"')$$,
 	$$ds_clear_tags(NULL)$$);
 
--- ds_round
+\echo -- ds_round
 SELECT * FROM calls($$ds_round('', now())$$, $$ds_round('days', '1969-12-31 23:59:59+00')$$, $$ds_round('days', '10000-01-01 00:00:00+00')$$,
 	$$ds_round('years', '-infinity')$$);
 SELECT ds_round(NULL, now()), ds_round('days', NULL);
 
--- ds_block
+\echo -- ds_block
 SELECT * FROM states($$'x'::ds_block$$, $$''::ds_block$$, $$'\x'::ds_block$$, $$('\x' || repeat('00', 100))::ds_block$$, $$('\x' || repeat('ff', 100))::ds_block$$);
 
--- JSON nested deeper than the stack allows is refused, by whoever meets it first.
+\echo -- JSON nested deeper than the stack allows is refused, by whoever meets it first.
 SELECT * FROM states(
 	$$ds_append(stream('a'), repeat('[', 100000))$$, $$ds_append(stream('net'), repeat('[', 100000))$$,
 	$$ds_append(stream('label'), (repeat('[', 100000) || repeat(']', 100000))::jsonb)$$,
@@ -364,6 +368,7 @@ SELECT * FROM states(
 	$$ds_append_multiple((repeat('[', 100000) || repeat(']', 100000))::jsonb)$$,
 	$$ds_ensure_stream((repeat('{"a":', 100000) || '1' || repeat('}', 100000))::jsonb)$$,
 	$$ds_find_streams((repeat('{"a":', 100000) || '1' || repeat('}', 100000))::jsonb)$$);
+\set ECHO all
 -- Up to there it is as good as any.
 SELECT level, (SELECT DISTINCT left(r, 5) FROM unnest(ARRAY[
 		raises(format('SELECT ds_append(stream(''label''), %L::jsonb)', repeat('[', level) || repeat(']', level))),
@@ -381,10 +386,15 @@ SELECT ds_ensure_stream('{"name": "label"}', value_type => 'nominal') IS NOT NUL
 SELECT v FROM unnest(ARRAY['{', '[1', '"', '', ' ', 'nul', '1 2', E'\t', '\u0000', '"\u0041"', 'null']) WITH ORDINALITY AS label(label, n),
 	ds_append(stream('label'), label) ORDER BY n;
 
--- Damaged blocks are an error for those who read them, and for nobody else.
+-- A block in the wrong place is an error for those who need it, and never more.
 BEGIN;
-ALTER TABLE datastream.heads DROP COLUMN head;
-SELECT * FROM states($$ds_append(stream('a'), 1)$$, $$ds_get_data(stream('a'), 'seconds')$$);
+UPDATE datastream.heads SET head = (SELECT block FROM datastream.datapoints_minutes WHERE stream_id = stream('a')) WHERE stream_id = stream('a');
+SELECT * FROM states($$ds_append(stream('a'), 1)$$, $$ds_append(stream('a'), 1, '2000-01-01 00:01:00+00', false)$$, $$ds_get_data(stream('a'), 'seconds')$$, $$ds_get_series(stream('a'), 'seconds')$$,
+	$$ds_get_data(stream('a'), 'minutes')$$, $$ds_append(stream('b'), 1, '2000-01-02 00:00:00+00')$$);
+ROLLBACK;
+BEGIN;
+UPDATE datastream.datapoints_minutes SET block = (SELECT head FROM datastream.heads WHERE stream_id = stream('a')) WHERE stream_id = stream('a');
+SELECT * FROM states($$ds_append(stream('a'), 1, '2000-01-02 00:00:00+00')$$, $$ds_get_data(stream('a'), 'seconds')$$, $$ds_get_data(stream('a'), 'minutes')$$, $$ds_get_series(stream('a'), 'minutes')$$);
 ROLLBACK;
 
 \pset format aligned
