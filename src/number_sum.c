@@ -368,19 +368,24 @@ SumToPair(const NumberSum *sum, double *above, double *rest)
 {
 	DoubleDouble number;
 	NumberSum	back;
+	double		bound;
+	double		difference;
 
 	if (sum->inexact || sum->unknown || sum->big != NULL)
 		return false;
 
 	number = SumToDoubleDouble(sum);
-	*above = number.high;
-	if (number.low >= 0)
-		*above = nextafter(number.high, HUGE_VAL);
-	*rest = (number.high - *above) + number.low;
+	bound = number.low < 0 ? number.high : nextafter(number.high, HUGE_VAL);
+	difference = (number.high - bound) + number.low;
 
 	InitSum(&back, CurrentMemoryContext);
 	AddUnits(&back, -sum->units, sum->scale);
-	return AddPair(&back, *above, *rest) && back.big == NULL && back.units == 0;
+	if (!AddPair(&back, bound, difference) || back.big != NULL || back.units != 0)
+		return false;
+
+	*above = bound;
+	*rest = difference;
+	return true;
 }
 
 /*

@@ -1,7 +1,7 @@
 -- Downsampling
 SET timezone = 'UTC';
 
-SELECT ds_ensure_stream('{"name": "walk"}', value_downsamplers => '{mean, sum, min, max, sum_squares, std_dev, count,
+SELECT ds_ensure_stream('{"name": "walk"}', highest_granularity => '10seconds', value_downsamplers => '{mean, sum, min, max, sum_squares, std_dev, count,
 	most_often, least_often, frequencies, median}') IS NOT NULL AS made;
 CREATE TABLE raw (t timestamptz, v numeric);
 SELECT setseed(0.5);
@@ -60,7 +60,7 @@ $$;
 SELECT g, c.* FROM unnest(ARRAY['minutes', '10minutes', 'hours', '6hours', 'days', 'months', 'years']) WITH ORDINALITY AS g(g, n),
 	LATERAL compare('walk', g) c ORDER BY n;
 SELECT count(*) AS buckets, count(*) FILTER (WHERE (v->>'c')::int > 0) AS with_values
-FROM ds_get_data(stream('walk'), '10seconds', '2024-01-01', end_exclusive => '2024-01-02');
+FROM ds_get_data(stream('walk'), 'minutes', '2024-01-01', end_exclusive => '2024-01-02');
 
 -- A late datapoint in a frozen range is a warning, and the range is made again.
 \set VERBOSITY sqlstate

@@ -1,5 +1,6 @@
 -- Reading datapoints
 SET timezone = 'UTC';
+SET datestyle = 'ISO';
 
 -- A stream of a few minutes, with a datapoint without value and with gaps
 SELECT ds_ensure_stream('{"name": "oven"}') IS NOT NULL AS made;
@@ -118,7 +119,7 @@ SELECT t::time, v FROM ds_get_data(stream('state'), 'seconds');
 SELECT t::time, v FROM ds_get_data(stream('state'), 'minutes', value_downsamplers => '{most_often}');
 
 -- Functions in FROM join, filter, sort and limit like tables ...
-SELECT n, array_agg(v) FROM generate_series(0, 2) n
+SELECT n, array_agg(v ORDER BY t) FROM generate_series(0, 2) n
 LEFT JOIN ds_get_data(stream('oven'), 'seconds') d ON date_part('minute', d.t) = n GROUP BY n ORDER BY n;
 SELECT t::time, v FROM ds_get_data(stream('oven'), 'seconds') WHERE v > '2' ORDER BY v DESC LIMIT 2;
 SELECT tags->>'name' AS name, d.* FROM ds_find_streams(filter => '$.name == "oven" || $.name == "rain"') s

@@ -1,3 +1,6 @@
+DROP FUNCTION stream;
+DROP FUNCTION raises;
+
 -- The extension goes with all its tables, and can be made again.
 DROP EXTENSION datastream;
 SELECT nspname FROM pg_namespace WHERE nspname = 'datastream';
@@ -7,5 +10,3 @@ SELECT (elsewhere.ds_append(elsewhere.ds_ensure_stream('{"name": "again"}'), 1, 
 SELECT t, v FROM elsewhere.ds_get_data((SELECT stream_id FROM datastream.streams), 'seconds');
 DROP EXTENSION datastream CASCADE;
 DROP SCHEMA elsewhere;
-DROP FUNCTION stream;
-DROP FUNCTION raises;
