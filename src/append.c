@@ -121,7 +121,7 @@ RefuseOld(const StreamHead *head, StreamTime t)
  * that is a warning, and the range is noted for downsampling again.
  */
 static void
-InsertLateDatapoint(StreamHead *head, const Block *rows)
+InsertLateDatapoint(StreamHead *head, const DataBlock *rows)
 {
 	StreamDef  *def = &head->def;
 	StreamTime	t = rows->times[0];
@@ -183,7 +183,7 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 	MemoryContext caller_context = CurrentMemoryContext;
 	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
 	StreamHead	head;
-	Block	   *rows;
+	DataBlock  *rows;
 	Value		value = {VALUE_NULL};
 	TimestampTz ts;
 	StreamTime	t;
@@ -291,11 +291,11 @@ CompareListed(const void *a, const void *b)
  * The datapoints of a list that belong to one stream as rows for its block.
  * They must not be older than the stream's latest one, nor than each other.
  */
-static Block *
+static DataBlock *
 RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, ListPosition *position)
 {
 	const StreamDef *def = &head->def;
-	Block	   *rows = CreateDatapoints(to - from);
+	DataBlock  *rows = CreateDatapoints(to - from);
 	StreamTime	latest = head->latest;
 
 	for (int i = from; i < to; i++)
@@ -345,7 +345,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		const pg_uuid_t *id = &list->datapoints[from].stream_id;
 		MemoryContext old_context = MemoryContextSwitchTo(context);
 		StreamHead	head;
-		Block	   *rows;
+		DataBlock  *rows;
 		int			to = from + 1;
 
 		while (to < list->count &&

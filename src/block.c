@@ -66,7 +66,7 @@ ColumnTypeOf(ColumnId id)
  * block, in the current memory context.
  */
 Column *
-AddBlockColumn(Block *block, ColumnId id)
+AddBlockColumn(DataBlock *block, ColumnId id)
 {
 	Column	   *column = &block->columns[block->ncolumns++];
 
@@ -96,10 +96,10 @@ AddBlockColumn(Block *block, ColumnId id)
  * Creates an empty block in the current memory context, with the columns whose
  * COLUMN_BIT is in "columns" and room for "capacity" rows.
  */
-Block *
+DataBlock *
 CreateBlock(int capacity, uint32 columns)
 {
-	Block	   *block = palloc(sizeof(Block));
+	DataBlock  *block = palloc(sizeof(DataBlock));
 
 	block->count = 0;
 	block->capacity = Max(capacity, 1);
@@ -116,7 +116,7 @@ CreateBlock(int capacity, uint32 columns)
 
 /* The column of a block that has the given id, or NULL */
 Column *
-BlockColumn(const Block *block, ColumnId id)
+BlockColumn(const DataBlock *block, ColumnId id)
 {
 	for (int i = 0; i < block->ncolumns; i++)
 	{
@@ -143,7 +143,7 @@ EnlargePointers(void *pointers, int capacity, int new_capacity)
  * its arrays stays there, but the arrays may move.
  */
 void
-ReserveBlock(Block *block, int capacity)
+ReserveBlock(DataBlock *block, int capacity)
 {
 	int			old_capacity = block->capacity;
 
@@ -172,10 +172,10 @@ ReserveBlock(Block *block, int capacity)
 
 /* Gives a column its array of JSON if it has none yet. */
 static void
-NeedJson(const Block *block, Column *column)
+NeedJson(const DataBlock *block, Column *column)
 {
 	if (column->json == NULL)
-		column->json = MemoryContextAllocZero(GetMemoryChunkContext(unconstify(Block *, block)),
+		column->json = MemoryContextAllocZero(GetMemoryChunkContext(unconstify(DataBlock *, block)),
 											  block->capacity * sizeof(Jsonb *));
 }
 
@@ -184,7 +184,7 @@ NeedJson(const Block *block, Column *column)
  * column takes JSON as it is, without a copy.
  */
 void
-SetColumnValue(const Block *block, Column *column, int row, const Value *value)
+SetColumnValue(const DataBlock *block, Column *column, int row, const Value *value)
 {
 	Assert(row < block->capacity);
 
@@ -217,7 +217,7 @@ GetColumnValue(const Column *column, int row)
  * byte strings are shared, not copied.
  */
 void
-AppendBlockRows(Block *dst, const Block *src, int from, int to)
+AppendBlockRows(DataBlock *dst, const DataBlock *src, int from, int to)
 {
 	int			at = dst->count;
 	int			count = to - from;
@@ -265,7 +265,7 @@ AppendBlockRows(Block *dst, const Block *src, int from, int to)
 
 /* The index of the first row at or after t; the count of rows if there is none */
 int
-BlockLowerBound(const Block *block, StreamTime t)
+BlockLowerBound(const DataBlock *block, StreamTime t)
 {
 	int			low = 0;
 	int			high = block->count;
@@ -285,7 +285,7 @@ BlockLowerBound(const Block *block, StreamTime t)
 
 /* The index of the first row after t; the count of rows if there is none */
 int
-BlockUpperBound(const Block *block, StreamTime t)
+BlockUpperBound(const DataBlock *block, StreamTime t)
 {
 	int			low = 0;
 	int			high = block->count;
@@ -421,7 +421,7 @@ ds_block_summary(PG_FUNCTION_ARGS)
 {
 	struct varlena *encoded = PG_GETARG_DS_BLOCK(0);
 	int			size = VARSIZE(encoded) - VARHDRSZ;
-	Block	   *block = DecodeBlock(encoded, 0);
+	DataBlock  *block = DecodeBlock(encoded, 0);
 	EncodedColumn columns[ENCODED_COLUMNS_MAX];
 	int			ncolumns = DescribeEncodedBlock(encoded, columns);
 	StringInfoData buf;

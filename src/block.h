@@ -67,14 +67,14 @@ typedef struct Column
 	struct varlena **bytes;		/* full-header varlenas, or NULL */
 } Column;
 
-typedef struct Block
+typedef struct DataBlock
 {
 	int			count;			/* rows; 1 .. BLOCK_MAX_ROWS on disk */
 	int			capacity;		/* rows for which the arrays have room */
 	StreamTime *times;			/* ascending; equal ones allowed */
 	int			ncolumns;
 	Column		columns[COLUMN_ID_MAX];
-} Block;
+} DataBlock;
 
 /* Rows that a full block holds, and the most that is accepted on disk */
 #define BLOCK_ROWS		1000
@@ -83,47 +83,47 @@ typedef struct Block
 extern ColumnType ColumnTypeOf(ColumnId id);
 
 /* An empty block in the current memory context with room for "capacity" rows */
-extern Block *CreateBlock(int capacity, uint32 columns);
-extern Column *AddBlockColumn(Block *block, ColumnId id);	/* to an empty block */
-extern Column *BlockColumn(const Block *block, ColumnId id);	/* NULL if absent */
+extern DataBlock *CreateBlock(int capacity, uint32 columns);
+extern Column *AddBlockColumn(DataBlock *block, ColumnId id);	/* to an empty block */
+extern Column *BlockColumn(const DataBlock *block, ColumnId id);	/* NULL if absent */
 
 /* Makes room for at least "capacity" rows. */
-extern void ReserveBlock(Block *block, int capacity);
+extern void ReserveBlock(DataBlock *block, int capacity);
 
 /*
  * Sets and gets a row of a COLUMN_TYPE_VALUE column.  Setting allocates the
  * column's array of JSON, in the block's memory context, when it is needed
  * first; the JSON itself is shared, not copied.
  */
-extern void SetColumnValue(const Block *block, Column *column, int row, const Value *value);
+extern void SetColumnValue(const DataBlock *block, Column *column, int row, const Value *value);
 extern Value GetColumnValue(const Column *column, int row);
 
 /* Appends rows [from, to) of src to dst, which has the same columns;
  * JSON and byte strings are shared, not copied. */
-extern void AppendBlockRows(Block *dst, const Block *src, int from, int to);
+extern void AppendBlockRows(DataBlock *dst, const DataBlock *src, int from, int to);
 
 /*
  * The encoded form: a ds_block varlena in the current memory context.  count
  * must be 1 .. BLOCK_MAX_ROWS.
  */
-extern struct varlena *EncodeBlock(const Block *block);
+extern struct varlena *EncodeBlock(const DataBlock *block);
 
 /*
  * Decodes a ds_block (detoasted, full header) into the current memory
  * context.  Only the columns whose COLUMN_BIT is in "columns" are decoded;
  * times always are.  Damaged input is ERRCODE_DATA_CORRUPTED.
  */
-extern Block *DecodeBlock(const struct varlena *encoded, uint32 columns);
+extern DataBlock *DecodeBlock(const struct varlena *encoded, uint32 columns);
 
 /* Index of the first row with times >= t (or > t), by bisection */
-extern int BlockLowerBound(const Block *block, StreamTime t);
-extern int BlockUpperBound(const Block *block, StreamTime t);
+extern int BlockLowerBound(const DataBlock *block, StreamTime t);
+extern int BlockUpperBound(const DataBlock *block, StreamTime t);
 
 /*
  * The columns that a block has, as COLUMN_BITs.
  */
 static inline uint32
-BlockColumnMask(const Block *block)
+BlockColumnMask(const DataBlock *block)
 {
 	uint32		mask = 0;
 
@@ -136,10 +136,10 @@ BlockColumnMask(const Block *block)
 /*
  * Rows [from, to) of a block as a block that shares its arrays.
  */
-static inline Block
-BlockSlice(const Block *block, int from, int to)
+static inline DataBlock
+BlockSlice(const DataBlock *block, int from, int to)
 {
-	Block		slice = *block;
+	DataBlock	slice = *block;
 
 	slice.count = to - from;
 	slice.capacity = to - from;

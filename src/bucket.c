@@ -80,7 +80,7 @@ AllDoubles(const Column *column, int from, int to)
  * Adds rows of which some are null or no doubles, one after the other.
  */
 static void
-AddMixedRows(BucketState *state, const Block *block, const Column *column, int from, int to)
+AddMixedRows(BucketState *state, const DataBlock *block, const Column *column, int from, int to)
 {
 	for (int i = from; i < to; i++)
 	{
@@ -95,7 +95,7 @@ AddMixedRows(BucketState *state, const Block *block, const Column *column, int f
  * Adds rows [from, to) of a block of datapoints, in order of time.
  */
 void
-AddToBucket(BucketState *state, const Block *block, int from, int to)
+AddToBucket(BucketState *state, const DataBlock *block, int from, int to)
 {
 	const Column *column = BlockColumn(block, COLUMN_DATAPOINT);
 	MemoryContext old_context = EnterScratch(state);
@@ -158,7 +158,7 @@ ColumnsFor(const StreamDef *def, uint32 value_mask, uint32 time_mask)
  * block points to is allocated in the current memory context.
  */
 void
-StoreBucket(const BucketState *state, Block *block)
+StoreBucket(const BucketState *state, DataBlock *block)
 {
 	int			row = block->count;
 
@@ -175,7 +175,7 @@ StoreBucket(const BucketState *state, Block *block)
  * are needed of it.
  */
 void
-LoadBucket(BucketState *state, const Block *block, int row)
+LoadBucket(BucketState *state, const DataBlock *block, int row)
 {
 	MemoryContext old_context = EnterScratch(state);
 

@@ -33,7 +33,7 @@ extern void InitBucket(BucketState *state, const StreamDef *def, MemoryContext c
 extern void ResetBucket(BucketState *state, StreamTime start);
 
 /* Adds rows [from, to) of a block with COLUMN_DATAPOINT, in order of time. */
-extern void AddToBucket(BucketState *state, const Block *block, int from, int to);
+extern void AddToBucket(BucketState *state, const DataBlock *block, int from, int to);
 
 /* Adds a finer bucket of the same stream that lies inside, later than all so far. */
 extern void MergeIntoBucket(BucketState *state, const BucketState *finer);
@@ -43,10 +43,10 @@ extern uint32 BucketColumns(const StreamDef *def);
 
 /* Appends the state as a row to a block made with BucketColumns(def); pointers
  * that the block takes (JSON, bytes) are allocated in the current memory context. */
-extern void StoreBucket(const BucketState *state, Block *block);
+extern void StoreBucket(const BucketState *state, DataBlock *block);
 
 /* Sets the state from row "row" of a block (state must have been Init'ed). */
-extern void LoadBucket(BucketState *state, const Block *block, int row);
+extern void LoadBucket(BucketState *state, const DataBlock *block, int row);
 
 /*
  * The columns that are needed to show these downsamplers (masks of

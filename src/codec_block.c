@@ -91,7 +91,7 @@ GreatestCommonDivisor(uint64 a, uint64 b)
 
 /* Appends the times of a block. */
 static void
-EncodeTimes(StringInfo buf, const Block *block)
+EncodeTimes(StringInfo buf, const DataBlock *block)
 {
 	int64		intervals[BLOCK_MAX_ROWS];
 	int			nintervals = block->count - 1;
@@ -306,7 +306,7 @@ EncodeColumn(StringInfo buf, const Column *column, int count)
  * ERRCODE_PROGRAM_LIMIT_EXCEEDED.
  */
 struct varlena *
-EncodeBlock(const Block *block)
+EncodeBlock(const DataBlock *block)
 {
 	StringInfoData buf;
 	struct varlena *encoded;
@@ -334,7 +334,7 @@ EncodeBlock(const Block *block)
 
 /* Reads the times of a block, which has its count already. */
 static void
-DecodeTimes(Reader *reader, Block *block)
+DecodeTimes(Reader *reader, DataBlock *block)
 {
 	uint64	   *times = (uint64 *) block->times;
 	uint64		coded_unit = ReadVarint(reader);
@@ -525,7 +525,7 @@ CountKind(const uint8 *kinds, int count, ValueKind kind)
 
 /* Reads a COLUMN_TYPE_VALUE column. */
 static void
-DecodeValueColumn(Reader *reader, const Block *block, Column *column)
+DecodeValueColumn(Reader *reader, const DataBlock *block, Column *column)
 {
 	int			count = block->count;
 	int			mask = DecodeKinds(reader, column->kinds, count, VALUE_KINDS);
@@ -561,7 +561,7 @@ DecodeValueColumn(Reader *reader, const Block *block, Column *column)
 
 /* Reads a COLUMN_TYPE_BYTES column. */
 static void
-DecodeBytesColumn(Reader *reader, const Block *block, Column *column)
+DecodeBytesColumn(Reader *reader, const DataBlock *block, Column *column)
 {
 	int			count = block->count;
 	uint8		kinds[BLOCK_MAX_ROWS];
@@ -620,11 +620,11 @@ ReadBlockHeader(Reader *reader, const struct varlena *encoded)
  * context: its times, and those of its columns whose COLUMN_BIT is in
  * "columns".  Damaged input is ERRCODE_DATA_CORRUPTED.
  */
-Block *
+DataBlock *
 DecodeBlock(const struct varlena *encoded, uint32 columns)
 {
 	Reader		reader;
-	Block	   *block = CreateBlock(ReadBlockHeader(&reader, encoded), 0);
+	DataBlock  *block = CreateBlock(ReadBlockHeader(&reader, encoded), 0);
 	ColumnId	id = 0;
 
 	block->count = block->capacity;

@@ -192,7 +192,7 @@ EstimateOrders(const int64 *values, int count, int *sizes)
 			sizes[order] = StartSize(values, order) +
 				Min(sample->width + count / 2, count * BitWidth(range)) / 8;
 		}
-		else if (sample->width <= narrowest + narrowest / 8)
+		else if (sample->width <= narrowest + narrowest / 8 + sample->count)
 		{
 			Packing		packing;
 			int			base_size;

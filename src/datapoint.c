@@ -12,7 +12,7 @@
 /*
  * An empty block for datapoints, with room for "capacity" of them.
  */
-Block *
+DataBlock *
 CreateDatapoints(int capacity)
 {
 	return CreateBlock(capacity, COLUMN_BIT(COLUMN_DATAPOINT));
@@ -22,7 +22,7 @@ CreateDatapoints(int capacity)
  * Adds a datapoint behind the last one; its JSON is shared, not copied.
  */
 void
-AddDatapoint(Block *rows, StreamTime t, const Value *value)
+AddDatapoint(DataBlock *rows, StreamTime t, const Value *value)
 {
 	Column	   *column;
 	int			row = rows->count;
@@ -45,7 +45,7 @@ AddDatapoint(Block *rows, StreamTime t, const Value *value)
  * The value of the datapoint in a row.
  */
 Value
-DatapointValue(const Block *rows, int row)
+DatapointValue(const DataBlock *rows, int row)
 {
 	const Column *column = BlockColumn(rows, COLUMN_DATAPOINT);
 	Value		value;

@@ -10,9 +10,9 @@
 
 #include "block.h"
 
-extern Block *CreateDatapoints(int capacity);
-extern void AddDatapoint(Block *rows, StreamTime t, const Value *value);
+extern DataBlock *CreateDatapoints(int capacity);
+extern void AddDatapoint(DataBlock *rows, StreamTime t, const Value *value);
 extern Value CopyValue(const Value *value);
-extern Value DatapointValue(const Block *rows, int row);
+extern Value DatapointValue(const DataBlock *rows, int row);
 
 #endif							/* DS_DATAPOINT_H */

@@ -50,7 +50,7 @@ typedef struct Derivation
 	Source	   *sources;
 
 	/* Derived datapoints on their way to the head */
-	Block	   *rows;
+	DataBlock  *rows;
 	MemoryContext rows_context;
 	MemoryContext head_context;
 	bool		changed;		/* some are new or have changed */
@@ -189,7 +189,7 @@ static void
 FlushDerived(Derivation *derivation)
 {
 	StreamHead *head = &derivation->head;
-	Block	   *rows = derivation->rows;
+	DataBlock  *rows = derivation->rows;
 	StreamTime	first;
 	StreamTime	last;
 	bool		late;

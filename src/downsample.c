@@ -30,7 +30,7 @@ typedef struct Level
 	StreamTime	close_until;	/* buckets that end here or before are closed */
 	bool		open;			/* state has a bucket in work */
 	BucketState state;
-	Block	   *closed;			/* buckets that wait to be stored */
+	DataBlock  *closed;			/* buckets that wait to be stored */
 	MemoryContext closed_context;
 } Level;
 
@@ -105,7 +105,7 @@ CloseBucket(Pass *pass, int index)
  * Begins a scan with the newest snapshot.
  */
 static BlockScan *
-BeginMaintenanceScan(const StreamDef *def, Granularity level, const Block *head_rows,
+BeginMaintenanceScan(const StreamDef *def, Granularity level, const DataBlock *head_rows,
 					 StreamTime from, StreamTime to)
 {
 	BlockScan  *scan;
@@ -146,7 +146,7 @@ FeedStoredBuckets(Pass *pass, int index, const StreamProgress *progress)
 	StreamTime	to = Min(progress->until[above->granularity], above->close_until);
 	BucketState finer;
 	BlockScan  *scan;
-	Block	   *block;
+	DataBlock  *block;
 	int			first;
 	int			last;
 
@@ -203,7 +203,7 @@ BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime
  * Feeds rows [first, last) of datapoints to the finest level of a pass.
  */
 static void
-FeedDatapoints(Pass *pass, const Block *block, int first, int last)
+FeedDatapoints(Pass *pass, const DataBlock *block, int first, int last)
 {
 	Level	   *finest = &pass->levels[0];
 
@@ -229,10 +229,10 @@ FeedDatapoints(Pass *pass, const Block *block, int first, int last)
  * Feeds the datapoints from "from" to "to" to the finest level of a pass.
  */
 static void
-FeedNewDatapoints(Pass *pass, const Block *head_rows, StreamTime from, StreamTime to)
+FeedNewDatapoints(Pass *pass, const DataBlock *head_rows, StreamTime from, StreamTime to)
 {
 	BlockScan  *scan = BeginMaintenanceScan(pass->def, pass->def->highest, head_rows, from, to);
-	Block	   *block;
+	DataBlock  *block;
 	int			first;
 	int			last;
 
@@ -267,19 +267,19 @@ EndPass(Pass *pass)
  * The buckets of a level in [from, to) that hold something, made from what is
  * stored at the level above, as rows in the current memory context.
  */
-static Block *
+static DataBlock *
 MakeBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTime to)
 {
 	const StreamDef *def = &head->def;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream buckets",
 												  ALLOCSET_DEFAULT_SIZES);
-	Block	   *buckets = CreateBlock(REDO_BUCKETS, BucketColumns(def));
+	DataBlock  *buckets = CreateBlock(REDO_BUCKETS, BucketColumns(def));
 	bool		from_datapoints = level == def->highest + 1;
 	BucketState state;
 	BucketState finer;
 	bool		open = false;
 	BlockScan  *scan;
-	Block	   *block;
+	DataBlock  *block;
 	int			first;
 	int			last;
 
@@ -390,7 +390,7 @@ RedoRange(const StreamHead *head, const StreamProgress *progress, TimeRange rang
 		{
 			StreamTime	end = position;
 			MemoryContext old_context = MemoryContextSwitchTo(context);
-			Block	   *buckets;
+			DataBlock  *buckets;
 
 			CHECK_FOR_INTERRUPTS();
 			for (int n = 0; n < REDO_BUCKETS && end < to; n++)

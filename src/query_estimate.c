@@ -118,7 +118,7 @@ static double
 EstimateDatapoints(const StreamDef *def, TimeBound start, TimeBound end)
 {
 	TimeRange	range = RequestedRange(def, def->highest, start, end);
-	Block	   *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
+	DataBlock  *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
 	int			in_head = BlockUpperBound(head_rows, range.to) - BlockLowerBound(head_rows, range.from);
 
 	return EstimateBlockRows(&def->id, def->highest, range.from, range.to) + Max(in_head, 0);

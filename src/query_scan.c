@@ -110,7 +110,7 @@ RequestedBuckets(const StreamDef *def, Granularity level, TimeBound start, TimeB
 void
 BeginDatapointScan(DatapointScan *scan, const StreamDef *def, TimeRange range, bool reverse)
 {
-	Block	   *head_rows;
+	DataBlock  *head_rows;
 
 	scan->reverse = reverse;
 	scan->old_context = CurrentMemoryContext;

@@ -26,9 +26,9 @@ struct SourceReader
 	StreamTime	from;
 	StreamTime	to;
 	MemoryContext context;
-	Block	   *head_rows;		/* highest granularity only */
+	DataBlock  *head_rows;		/* highest granularity only */
 	BlockScan  *scan;
-	Block	   *block;			/* in hand; NULL at the end */
+	DataBlock  *block;			/* in hand; NULL at the end */
 	int			row;
 	int			last;
 	int			skip_at_origin; /* datapoints at the origin still to skip */
@@ -230,7 +230,7 @@ ReadSource(SourceReader *reader, StreamTime *t, Value *value)
 bool
 SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Value *value)
 {
-	const Block *block = reader->block;
+	const DataBlock *block = reader->block;
 
 	if (ReadsBuckets(reader->source))
 	{
@@ -280,7 +280,7 @@ LookBackAtBuckets(const Source *source, StreamTime before, bool skip_nulls, Stre
 	StreamTime	until;
 	StreamTime	bucket = BucketStart(granularity, BucketStart(granularity, before) - 1);
 	BlockScan  *scan;
-	Block	   *block;
+	DataBlock  *block;
 	int			first;
 	int			last;
 	bool		found = false;
@@ -333,9 +333,9 @@ LookBack(const Source *source, StreamTime before, bool skip_nulls, StreamTime *t
 	StreamTime	from = Max(source->origin, STREAM_TIME_MIN);
 	int			skip_at_origin = source->origin == STREAM_TIME_NONE ? 0 : source->origin_count;
 	MemoryContext context;
-	Block	   *head_rows;
+	DataBlock  *head_rows;
 	BlockScan  *scan;
-	Block	   *block;
+	DataBlock  *block;
 	int			first;
 	int			last;
 	int			at_origin = 0;

@@ -82,13 +82,13 @@ ResultBool(int row, int attribute)
 /*
  * The datapoints in a column of type ds_block of a result; null is none.
  */
-static Block *
+static DataBlock *
 ResultRows(int row, int attribute, MemoryContext context)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
-	Block	   *rows;
+	DataBlock  *rows;
 
 	if (isnull)
 		rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
@@ -374,11 +374,11 @@ SaveHead(const StreamHead *head)
  * The datapoints in the head of a stream, with the active snapshot and without
  * a lock.
  */
-Block *
+DataBlock *
 ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
 {
 	static PlanSlot slot;
-	Block	   *rows = NULL;
+	DataBlock  *rows = NULL;
 
 	RunStreamQuery(&slot,
 				   "SELECT head FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
@@ -402,7 +402,7 @@ ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
 bool
 StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest)
 {
-	Block	   *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
+	DataBlock  *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
 	BlockScan  *scan;
 	int			first;
 	int			last;
@@ -428,7 +428,7 @@ StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest)
 bool
 StreamEarliest(const StreamDef *def, StreamTime *earliest)
 {
-	Block	   *head_rows;
+	DataBlock  *head_rows;
 
 	if (FirstBlockStart(&def->id, def->highest, earliest))
 		return true;
@@ -445,7 +445,7 @@ StreamEarliest(const StreamDef *def, StreamTime *earliest)
  * Whether the datapoints of a head are too many, or too large, for a head.
  */
 static bool
-HeadIsFull(const Block *rows)
+HeadIsFull(const DataBlock *rows)
 {
 	const Column *column = BlockColumn(rows, COLUMN_DATAPOINT);
 	Size		bytes = 0;
@@ -472,8 +472,8 @@ HeadIsFull(const Block *rows)
 static void
 FlushHead(StreamHead *head)
 {
-	Block	   *rows = head->rows;
-	Block	   *kept;
+	DataBlock  *rows = head->rows;
+	DataBlock  *kept;
 
 	if (rows->count < 2 || !HeadIsFull(rows))
 		return;
@@ -506,7 +506,7 @@ AdvanceLatest(StreamHead *head, StreamTime first, StreamTime latest)
  * datapoint, to a locked stream.  Save the head after.
  */
 void
-AppendDatapoints(StreamHead *head, const Block *rows, int from, int to)
+AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 {
 	if (from >= to)
 		return;
@@ -525,10 +525,10 @@ AppendDatapoints(StreamHead *head, const Block *rows, int from, int to)
  * datapoints of the same time.  Save the head after.
  */
 void
-InsertDatapoints(StreamHead *head, const Block *rows, int from, int to)
+InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 {
 	int			split = to;
-	Block	   *in_head = head->rows;
+	DataBlock  *in_head = head->rows;
 
 	if (from >= to)
 		return;
@@ -559,8 +559,8 @@ InsertDatapoints(StreamHead *head, const Block *rows, int from, int to)
 void
 DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to)
 {
-	Block	   *rows = head->rows;
-	Block	   *kept = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
+	DataBlock  *rows = head->rows;
+	DataBlock  *kept = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
 
 	AppendBlockRows(kept, rows, 0, BlockLowerBound(rows, from));
 	AppendBlockRows(kept, rows, BlockUpperBound(rows, to), rows->count);

@@ -40,7 +40,7 @@ typedef struct StreamHead
 								 * lower level, or STREAM_TIME_NONE */
 	bool		due;			/* there is something for maintenance to do */
 	bool		contributes;	/* other streams derive from it */
-	Block	   *rows;			/* newest datapoints; count may be 0 */
+	DataBlock  *rows;			/* newest datapoints; count may be 0 */
 } StreamHead;
 
 /* A closed range of time */
@@ -83,11 +83,11 @@ extern bool StreamEarliest(const StreamDef *def, StreamTime *earliest);
 extern bool LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok,
 					   StreamHead *head, MemoryContext context);
 extern void SaveHead(const StreamHead *head);
-extern Block *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
+extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 
 /* Datapoints at the highest granularity; the head must be locked, and saved after */
-extern void AppendDatapoints(StreamHead *head, const Block *rows, int from, int to);
-extern void InsertDatapoints(StreamHead *head, const Block *rows, int from, int to);
+extern void AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
+extern void InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
 extern void DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to);
 
 /* Progress */

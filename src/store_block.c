@@ -53,7 +53,7 @@ typedef struct StoredBlock
 	StreamTime	until;
 	int			count;
 	int64		bytes;
-	Block	   *rows;			/* NULL unless asked for */
+	DataBlock  *rows;			/* NULL unless asked for */
 } StoredBlock;
 
 struct BlockScan
@@ -62,7 +62,7 @@ struct BlockScan
 	SPITupleTable *tuples;
 	uint64		ntuples;
 	uint64		next;
-	const Block *head_rows;		/* NULL when there are none, or done */
+	const DataBlock *head_rows;		/* NULL when there are none, or done */
 	StreamTime	from;
 	StreamTime	to;
 	bool		reverse;
@@ -259,13 +259,13 @@ TimeAttribute(HeapTuple tuple, TupleDesc desc, int attribute)
 /*
  * Decodes the block in an attribute of a fetched row.
  */
-static Block *
+static DataBlock *
 BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(tuple, desc, attribute, &isnull);
 	struct varlena *encoded;
-	Block	   *block;
+	DataBlock  *block;
 
 	Assert(!isnull);
 	encoded = PG_DETOAST_DATUM(value);
@@ -360,7 +360,7 @@ BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, StreamTime 
  * Bytes that a row takes beyond its fixed columns.
  */
 static int64
-RowBytes(const Block *rows, int row)
+RowBytes(const DataBlock *rows, int row)
 {
 	int64		bytes = 0;
 
@@ -382,7 +382,7 @@ RowBytes(const Block *rows, int row)
  * not many more bytes than a block should have.
  */
 static int
-ChunkEnd(const Block *rows, int from, int most)
+ChunkEnd(const DataBlock *rows, int from, int most)
 {
 	int			end = Min(rows->count, from + most);
 	int64		bytes = 0;
@@ -402,10 +402,10 @@ ChunkEnd(const Block *rows, int from, int most)
  * one ("update") or as a new one.
  */
 static void
-WriteBlock(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to,
+WriteBlock(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to,
 		   BlockKey key, bool update)
 {
-	Block		slice = BlockSlice(rows, from, to);
+	DataBlock	slice = BlockSlice(rows, from, to);
 	struct varlena *encoded = EncodeBlock(&slice);
 	Datum		values[6];
 
@@ -449,7 +449,7 @@ DeleteKeys(const pg_uuid_t *id, Granularity level, BlockKey first, BlockKey last
  * are deleted.
  */
 static void
-ReplaceBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int most,
+ReplaceBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int most,
 			  const BlockKey *first, const BlockKey *last,
 			  const BlockKey *before, const BlockKey *after)
 {
@@ -540,7 +540,7 @@ BlocksToMerge(const StoredBlock *tail, int ntail, int count)
  * blocks of a stream at a level.
  */
 void
-AppendBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to)
+AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to)
 {
 	MemoryContext context;
 	MemoryContext old_context;
@@ -548,7 +548,7 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from
 	StoredBlock *tail;
 	int			ntail;
 	int			nmerge;
-	Block	   *merged;
+	DataBlock  *merged;
 
 	if (from >= to)
 		return;
@@ -594,10 +594,10 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from
 /*
  * Merges two runs of rows by time; of equal times, those of "a" come first.
  */
-Block *
-MergeBlockRows(const Block *a, const Block *b, int from, int to)
+DataBlock *
+MergeBlockRows(const DataBlock *a, const DataBlock *b, int from, int to)
 {
-	Block	   *merged = CreateBlock(a->count + to - from, BlockColumnMask(a));
+	DataBlock  *merged = CreateBlock(a->count + to - from, BlockColumnMask(a));
 	int			i = 0;
 
 	for (int j = from; j < to;)
@@ -622,7 +622,7 @@ MergeBlockRows(const Block *a, const Block *b, int from, int to)
  * level; behind rows of the same time.
  */
 void
-InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to)
+InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream insert",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -633,7 +633,7 @@ InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int 
 		Datum		values[3];
 		StoredBlock *target;
 		StoredBlock *after;
-		Block	   *merged;
+		DataBlock  *merged;
 		int			end = to;
 		int			nblocks;
 
@@ -647,7 +647,7 @@ InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int 
 			target = FetchBlock(level, QUERY_FIRST_AFTER, values);
 		if (target == NULL)
 		{
-			Block		slice = BlockSlice(rows, from, to);
+			DataBlock	slice = BlockSlice(rows, from, to);
 
 			ReplaceBlocks(id, level, &slice, BLOCK_ROWS, NULL, NULL, NULL, NULL);
 			break;
@@ -670,7 +670,7 @@ InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int 
 		 */
 		if (target->until <= rows->times[from] && target->count >= BLOCK_ROWS)
 		{
-			Block		slice = BlockSlice(rows, from, end);
+			DataBlock	slice = BlockSlice(rows, from, end);
 
 			ReplaceBlocks(id, level, &slice, BLOCK_ROWS, NULL, NULL,
 						  &target->key, after ? &after->key : NULL);
@@ -716,7 +716,7 @@ DeleteFromBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, Stream
 	{
 		StoredBlock *block;
 		StoredBlock *after;
-		Block	   *kept;
+		DataBlock  *kept;
 
 		CHECK_FOR_INTERRUPTS();
 
@@ -780,7 +780,7 @@ LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
  * and belong to the caller.  Only "columns" are decoded.
  */
 BlockScan *
-BeginBlockScan(const pg_uuid_t *id, Granularity level, const Block *head_rows,
+BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_rows,
 			   StreamTime from, StreamTime to, bool reverse, uint32 columns)
 {
 	BlockScan  *scan = palloc0(sizeof(BlockScan));
@@ -810,7 +810,7 @@ BeginBlockScan(const pg_uuid_t *id, Granularity level, const Block *head_rows,
  * The rows of a block that lie in the scan's range: [*first, *last).
  */
 static bool
-RowsInRange(const BlockScan *scan, const Block *block, int *first, int *last)
+RowsInRange(const BlockScan *scan, const DataBlock *block, int *first, int *last)
 {
 	*first = BlockLowerBound(block, scan->from);
 	*last = BlockUpperBound(block, scan->to);
@@ -821,10 +821,10 @@ RowsInRange(const BlockScan *scan, const Block *block, int *first, int *last)
 /*
  * The scan's next block from the table, or NULL when there is none.
  */
-static Block *
+static DataBlock *
 FetchNextBlock(BlockScan *scan)
 {
-	Block	   *block;
+	DataBlock  *block;
 	MemoryContext old_context;
 
 	if (scan->blocks_done)
@@ -857,11 +857,11 @@ FetchNextBlock(BlockScan *scan)
  * The next block of a scan that has rows in range, which are [*first, *last),
  * or NULL at the end.  It is valid until the next call.
  */
-Block *
+DataBlock *
 NextBlock(BlockScan *scan, int *first, int *last)
 {
-	const Block *head_rows = scan->head_rows;
-	Block	   *block;
+	const DataBlock *head_rows = scan->head_rows;
+	DataBlock  *block;
 
 	CHECK_FOR_INTERRUPTS();
 
@@ -870,7 +870,7 @@ NextBlock(BlockScan *scan, int *first, int *last)
 	{
 		scan->head_rows = NULL;
 		if (RowsInRange(scan, head_rows, first, last))
-			return unconstify(Block *, head_rows);
+			return unconstify(DataBlock *, head_rows);
 	}
 
 	while ((block = FetchNextBlock(scan)) != NULL)
@@ -883,7 +883,7 @@ NextBlock(BlockScan *scan, int *first, int *last)
 	{
 		scan->head_rows = NULL;
 		if (RowsInRange(scan, head_rows, first, last))
-			return unconstify(Block *, head_rows);
+			return unconstify(DataBlock *, head_rows);
 	}
 
 	return NULL;

@@ -17,18 +17,18 @@
 #include "stream.h"
 
 /* Writing */
-extern void AppendBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to);
-extern void InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const Block *rows, int from, int to);
+extern void AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to);
+extern void InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to);
 extern void DeleteFromBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
-extern Block *MergeBlockRows(const Block *a, const Block *b, int from, int to);
+extern DataBlock *MergeBlockRows(const DataBlock *a, const DataBlock *b, int from, int to);
 extern void DeleteBlocks(const pg_uuid_t *id, Granularity level);
 
 /* Reading, with the active snapshot */
 typedef struct BlockScan BlockScan;
 
-extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const Block *head_rows,
+extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_rows,
 								 StreamTime from, StreamTime to, bool reverse, uint32 columns);
-extern Block *NextBlock(BlockScan *scan, int *first, int *last);
+extern DataBlock *NextBlock(BlockScan *scan, int *first, int *last);
 extern void EndBlockScan(BlockScan *scan);
 
 extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);

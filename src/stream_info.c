@@ -155,12 +155,18 @@ ReadInfo(StreamInfoRow *row, HeapTuple tuple, TupleDesc desc)
 	row->values[INFO_DOWNSAMPLED_UNTIL] = JsonbPGetDatum(DownsampledUntil(row->def.highest, until, isnull));
 	row->nulls[INFO_DOWNSAMPLED_UNTIL] = false;
 
-	/* A connection of its own gives back what the look-up needs in memory. */
-	SPI_connect();
-	row->nulls[INFO_EARLIEST_DATAPOINT] = !StreamEarliest(&row->def, &earliest);
-	if (!row->nulls[INFO_EARLIEST_DATAPOINT])
-		row->values[INFO_EARLIEST_DATAPOINT] = TimestampTzGetDatum(TimestampFromStreamTime(earliest));
-	SPI_finish();
+	row->nulls[INFO_EARLIEST_DATAPOINT] = true;
+	if (!row->nulls[INFO_LATEST_DATAPOINT])
+	{
+		/* A connection of its own gives back what the look-up needs in memory. */
+		SPI_connect();
+		if (StreamEarliest(&row->def, &earliest))
+		{
+			row->values[INFO_EARLIEST_DATAPOINT] = TimestampTzGetDatum(TimestampFromStreamTime(earliest));
+			row->nulls[INFO_EARLIEST_DATAPOINT] = false;
+		}
+		SPI_finish();
+	}
 }
 
 /*

@@ -256,7 +256,7 @@ MergeTimeState(TimeState *state, const TimeState *finer, int64 offset, int64 cou
  * with a value, "start" that of the bucket.
  */
 void
-StoreTimeState(const TimeState *state, StreamTime start, int64 count, Block *block, int row)
+StoreTimeState(const TimeState *state, StreamTime start, int64 count, DataBlock *block, int row)
 {
 	for (int i = 0; i < block->ncolumns; i++)
 	{
@@ -302,7 +302,7 @@ StoreTimeState(const TimeState *state, StreamTime start, int64 count, Block *blo
  * columns are not to be asked for then.
  */
 void
-LoadTimeState(TimeState *state, StreamTime start, const Block *block, int row)
+LoadTimeState(TimeState *state, StreamTime start, const DataBlock *block, int row)
 {
 	int64		count = 0;
 	int64		mean = 0;

@@ -74,8 +74,8 @@ extern int64 SumOffsets(const StreamTime *times, int n, StreamTime start);
 extern void MergeTimeState(TimeState *state, const TimeState *finer,
 						   int64 offset, int64 finer_count);
 extern void StoreTimeState(const TimeState *state, StreamTime start, int64 count,
-						   Block *block, int row);
-extern void LoadTimeState(TimeState *state, StreamTime start, const Block *block, int row);
+						   DataBlock *block, int row);
+extern void LoadTimeState(TimeState *state, StreamTime start, const DataBlock *block, int row);
 
 /*
  * Results of a bucket [start, end) with "count" datapoints that have a value.

@@ -773,7 +773,7 @@ MergeValueState(ValueState *state, const ValueState *finer)
  * it.  What the block points to is allocated in the current memory context.
  */
 void
-StoreValueState(const ValueState *state, Block *block, int row)
+StoreValueState(const ValueState *state, DataBlock *block, int row)
 {
 	ValueParts	parts;
 	Value		value;
@@ -897,7 +897,7 @@ SetStoredMoment(ValueParts *parts, const Value *moment)
  * columns are not to be asked for then.
  */
 void
-LoadValueState(ValueState *state, const Block *block, int row)
+LoadValueState(ValueState *state, const DataBlock *block, int row)
 {
 	ValueParts	parts;
 	Value		moment = NullValue;

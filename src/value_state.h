@@ -85,8 +85,8 @@ extern void AddDoublesToState(ValueState *state, const double *numbers, int n);
 extern int64 AddValueToState(ValueState *state, const Value *value);
 extern void MergeValueState(ValueState *state, const ValueState *finer);
 
-extern void StoreValueState(const ValueState *state, Block *block, int row);
-extern void LoadValueState(ValueState *state, const Block *block, int row);
+extern void StoreValueState(const ValueState *state, DataBlock *block, int row);
+extern void LoadValueState(ValueState *state, const DataBlock *block, int row);
 
 extern void SetPartsMoment(ValueParts *parts, uint32 downsamplers, const Value *std_dev,
 						   bool high_accuracy);

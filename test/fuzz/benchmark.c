@@ -44,7 +44,7 @@ do { \
 } while (0)
 
 static void
-EncodeAll(Block **blocks, int nblocks)
+EncodeAll(DataBlock **blocks, int nblocks)
 {
 	for (int b = 0; b < nblocks; b++)
 		pfree(EncodeBlock(blocks[b]));
@@ -92,7 +92,7 @@ ds_codec_benchmark(PG_FUNCTION_ARGS)
 	int			block_rows = PG_GETARG_INT32(2);
 	int			repeats = PG_GETARG_INT32(3);
 	int			nblocks;
-	Block	  **blocks;
+	DataBlock	  **blocks;
 	struct varlena **encoded;
 	EncodedColumn columns[ENCODED_COLUMNS_MAX] = {0};
 	int64		bytes = 0;
@@ -114,11 +114,11 @@ ds_codec_benchmark(PG_FUNCTION_ARGS)
 				 errmsg("a series needs as many values as timestamps")));
 
 	nblocks = (count + block_rows - 1) / block_rows;
-	blocks = palloc(nblocks * sizeof(Block *));
+	blocks = palloc(nblocks * sizeof(DataBlock *));
 	encoded = palloc(nblocks * sizeof(struct varlena *));
 	for (int b = 0; b < nblocks; b++)
 	{
-		Block	   *block = CreateBlock(block_rows, COLUMN_BIT(COLUMN_DATAPOINT));
+		DataBlock  *block = CreateBlock(block_rows, COLUMN_BIT(COLUMN_DATAPOINT));
 
 		block->count = Min(block_rows, count - b * block_rows);
 		for (int i = 0; i < block->count; i++)

@@ -43,8 +43,8 @@ ds_codec_round_trip(PG_FUNCTION_ARGS)
 	for (int i = 0; i < blocks; i++)
 	{
 		Random		random = {(uint64) seed + i};
-		Block	   *block;
-		Block	   *copy;
+		DataBlock  *block;
+		DataBlock  *copy;
 		struct varlena *encoded;
 		struct varlena *again;
 		uint32		columns;
@@ -140,7 +140,7 @@ AcceptsBlock(const struct varlena *encoded)
 
 	PG_TRY();
 	{
-		Block	   *block = DecodeBlock(encoded, COLUMN_ALL);
+		DataBlock  *block = DecodeBlock(encoded, COLUMN_ALL);
 
 		for (int i = 0; i < block->count; i++)
 		{

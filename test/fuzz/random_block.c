@@ -245,7 +245,7 @@ JsonOfNumber(int number)
 }
 
 static void
-RandomValues(Random *random, Column *column, Block *block)
+RandomValues(Random *random, Column *column, DataBlock *block)
 {
 	int			kinds = 1 + RandomBelow(random, 7);
 	int			distinct = 1 + RandomBelow(random, OneIn(random, 3) ? 500 : 10);
@@ -339,14 +339,14 @@ RandomTimes(Random *random, StreamTime *times, int count)
 }
 
 /* A random block in the current memory context */
-Block *
+DataBlock *
 RandomBlock(Random *random)
 {
 	static const int counts[] = {1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 32, 64, 100, BLOCK_ROWS, BLOCK_MAX_ROWS};
 	int			count = OneIn(random, 3) ? 1 + RandomBelow(random, 300) :
 		counts[RandomBelow(random, lengthof(counts))];
 	uint32		columns = COLUMN_BIT(COLUMN_DATAPOINT);
-	Block	   *block;
+	DataBlock  *block;
 
 	if (OneIn(random, 3))
 		columns = (uint32) RandomUInt64(random);
@@ -423,7 +423,7 @@ SameColumn(const Column *a, const Column *b, int count)
  * is in "columns" are expected in b.
  */
 bool
-SameBlock(const Block *a, const Block *b, uint32 columns)
+SameBlock(const DataBlock *a, const DataBlock *b, uint32 columns)
 {
 	int			next = 0;
 

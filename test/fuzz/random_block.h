@@ -19,7 +19,7 @@ typedef struct Random
 extern uint64 RandomUInt64(Random *random);
 extern int	RandomBelow(Random *random, int limit);
 
-extern Block *RandomBlock(Random *random);
-extern bool SameBlock(const Block *a, const Block *b, uint32 columns);
+extern DataBlock *RandomBlock(Random *random);
+extern bool SameBlock(const DataBlock *a, const DataBlock *b, uint32 columns);
 
 #endif							/* RANDOM_BLOCK_H */
