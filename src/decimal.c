@@ -161,7 +161,8 @@ ParseDigits(const char *str, int len, Digits *result)
 
 /*
  * Makes a double of digits that are few and near enough to the decimal point
- * for one correctly rounded operation (Clinger, PLDI 1990); otherwise false.
+ * for one correctly rounded operation (Clinger, PLDI 1990), so that they are
+ * its shortest decimal form; otherwise false.
  */
 static bool
 DigitsToDouble(const Digits *digits, double *result)
@@ -180,7 +181,15 @@ DigitsToDouble(const Digits *digits, double *result)
 	if (digits->exponent < 0)
 		number /= DoublePowers[-digits->exponent];
 	else
+	{
+		/*
+		 * Beyond 53 bits the decimal may lie halfway between two doubles, and
+		 * then it is not the shortest form of either.
+		 */
 		number *= DoublePowers[digits->exponent];
+		if (number > DOUBLE_INTEGER_MAX)
+			return false;
+	}
 	*result = (digits->negative && units != 0) ? -number : number;
 	return true;
 }

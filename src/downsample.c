@@ -108,10 +108,11 @@ static BlockScan *
 BeginMaintenanceScan(const StreamDef *def, Granularity level, const DataBlock *head_rows,
 					 StreamTime from, StreamTime to)
 {
+	uint32		columns = level == def->highest ? COLUMN_BIT(COLUMN_DATAPOINT) : BucketColumns(def);
 	BlockScan  *scan;
 
 	BeginLatestSnapshot();
-	scan = BeginBlockScan(&def->id, level, head_rows, from, to, false, COLUMN_ALL);
+	scan = BeginBlockScan(&def->id, level, head_rows, from, to, false, columns);
 	EndLatestSnapshot();
 
 	return scan;

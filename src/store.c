@@ -93,7 +93,10 @@ ResultRows(int row, int attribute, MemoryContext context)
 	if (isnull)
 		rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
 	else
+	{
 		rows = DecodeBlock(PG_DETOAST_DATUM(value), COLUMN_ALL);
+		CheckBlockColumns(rows, COLUMN_BIT(COLUMN_DATAPOINT));
+	}
 	MemoryContextSwitchTo(old_context);
 
 	return rows;

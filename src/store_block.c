@@ -257,7 +257,21 @@ TimeAttribute(HeapTuple tuple, TupleDesc desc, int attribute)
 }
 
 /*
- * Decodes the block in an attribute of a fetched row.
+ * Checks that a block has certain columns.
+ */
+void
+CheckBlockColumns(const DataBlock *block, uint32 columns)
+{
+	if ((BlockColumnMask(block) & columns) != columns)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("datastream block is damaged"),
+				 errdetail("It lacks columns that blocks in its place have.")));
+}
+
+/*
+ * Decodes the block in an attribute of a fetched row, which must have the
+ * columns that are asked for, unless that is all it has.
  */
 static DataBlock *
 BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns)
@@ -272,6 +286,8 @@ BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns)
 	block = DecodeBlock(encoded, columns);
 	if ((Pointer) encoded != DatumGetPointer(value))
 		pfree(encoded);
+	if (columns != COLUMN_ALL)
+		CheckBlockColumns(block, columns);
 
 	return block;
 }

@@ -31,6 +31,7 @@ extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const D
 extern DataBlock *NextBlock(BlockScan *scan, int *first, int *last);
 extern void EndBlockScan(BlockScan *scan);
 
+extern void CheckBlockColumns(const DataBlock *block, uint32 columns);
 extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);
 extern bool LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
 extern double EstimateBlockRows(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);

@@ -245,8 +245,9 @@ FindMadeByOthers(const StreamRequest *request, pg_uuid_t *id)
 	if (found && IsolationUsesXactSnapshot())
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access due to concurrent creation of stream \"%s\"",
-						StreamIdToString(id)),
+				 errmsg("could not serialize access due to concurrent creation of a stream"),
+				 errdetail("Another transaction has made the stream for the query tags %s.",
+						   JsonbForMessage(request->query_tags)),
 				 errhint("The transaction might succeed if retried.")));
 
 	return found;

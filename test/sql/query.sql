@@ -240,6 +240,7 @@ ALTER TABLE datastream.streams DISABLE ROW LEVEL SECURITY;
 DROP OWNED BY ds_query_role;
 DROP ROLE ds_query_role;
 
+SELECT sum(ds_delete_streams(jsonb_build_object('name', name))) AS deleted FROM unnest('{oven, rain, raw, state, mixed, long}'::text[]) name;
 DEALLOCATE minutes;
 DROP FUNCTION bounds;
 DROP FUNCTION starts;
