@@ -31,6 +31,9 @@ PG_FUNCTION_INFO_V1(ds_append_multiple_jsonb);
 PG_FUNCTION_INFO_V1(ds_append_multiple_stream);
 PG_FUNCTION_INFO_V1(ds_append_multiple_streams);
 
+/* Datapoints of arrays that are appended at once */
+#define ARRAY_CHUNK		(64 * BLOCK_ROWS)
+
 /* Makes the value that a stream keeps of an argument that is not null */
 typedef Value (*ValueReader) (const StreamDef *def, Datum argument);
 
@@ -574,8 +577,8 @@ ds_append_multiple_jsonb(PG_FUNCTION_ARGS)
 }
 
 /*
- * The elements of an array argument, which must be a list without nulls,
- * unless these are "allowed_nulls".
+ * The elements of an array argument of one dimension, which has no nulls,
+ * unless "allow_nulls".
  */
 static int
 ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int16 length,
@@ -608,15 +611,28 @@ ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int
 	return count;
 }
 
+static int
+ReadTimestamps(FunctionCallInfo fcinfo, Datum **timestamps, bool **nulls)
+{
+	return ReadArray(fcinfo, 1, "ts", TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
+					 TYPALIGN_DOUBLE, timestamps, nulls, false);
+}
+
+static int
+ReadValues(FunctionCallInfo fcinfo, Datum **values, bool **nulls)
+{
+	return ReadArray(fcinfo, 2, "value", FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
+					 TYPALIGN_DOUBLE, values, nulls, true);
+}
+
 /*
- * The list of datapoints in the arrays of ds_append_multiple(); "stream_id" is
- * that of all, or NULL where the first argument has one for each.
+ * The list of datapoints in the arrays of ds_append_multiple().
  */
 static DatapointList
-ReadArrays(FunctionCallInfo fcinfo, const pg_uuid_t *stream_id)
+ReadArrays(FunctionCallInfo fcinfo)
 {
 	DatapointList list = {0, false, NULL};
-	Datum	   *ids = NULL;
+	Datum	   *ids;
 	Datum	   *timestamps;
 	Datum	   *values;
 	bool	   *nulls;
@@ -624,19 +640,14 @@ ReadArrays(FunctionCallInfo fcinfo, const pg_uuid_t *stream_id)
 	int			nids;
 	int			nvalues;
 
-	list.count = ReadArray(fcinfo, 1, "ts", TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
-						   TYPALIGN_DOUBLE, &timestamps, &nulls, false);
-	nvalues = ReadArray(fcinfo, 2, "value", FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
-						TYPALIGN_DOUBLE, &values, &value_nulls, true);
-	nids = stream_id != NULL ? list.count
-		: ReadArray(fcinfo, 0, "stream_id", UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, &nulls, false);
+	nids = ReadArray(fcinfo, 0, "stream_id", UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, &nulls, false);
+	list.count = ReadTimestamps(fcinfo, &timestamps, &nulls);
+	nvalues = ReadValues(fcinfo, &values, &value_nulls);
 	if (nids != list.count || nvalues != list.count)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arrays must have the same length"),
-				 stream_id == NULL ?
-				 errdetail("They have %d, %d and %d elements.", nids, list.count, nvalues) :
-				 errdetail("They have %d and %d elements.", list.count, nvalues)));
+				 errdetail("They have %d, %d and %d elements.", nids, list.count, nvalues)));
 
 	list.datapoints = MemoryContextAllocHuge(CurrentMemoryContext,
 											 sizeof(ListedDatapoint) * Max(list.count, 1));
@@ -644,7 +655,7 @@ ReadArrays(FunctionCallInfo fcinfo, const pg_uuid_t *stream_id)
 	{
 		ListedDatapoint *listed = &list.datapoints[i];
 
-		listed->stream_id = stream_id != NULL ? *stream_id : *DatumGetUUIDP(ids[i]);
+		listed->stream_id = *DatumGetUUIDP(ids[i]);
 		listed->position = i + 1;
 		listed->has_timestamp = true;
 		listed->timestamp = DatumGetTimestampTz(timestamps[i]);
@@ -656,17 +667,72 @@ ReadArrays(FunctionCallInfo fcinfo, const pg_uuid_t *stream_id)
 }
 
 /*
+ * Appends the datapoints of two arrays of equal length to a stream, so many at
+ * a time that memory is bounded.
+ */
+static void
+AppendArrays(const pg_uuid_t *id, int count, const Datum *timestamps, const Datum *values,
+			 const bool *value_nulls, ListPosition *position)
+{
+	StreamHead	head;
+	DataBlock  *rows = CreateDatapoints(Min(count, ARRAY_CHUNK));
+
+	LockStream(id, false, false, &head, CurrentMemoryContext);
+	RefuseDerived(&head.def);
+
+	for (int i = 0; i < count; i++)
+	{
+		Value		value = {VALUE_NULL};
+		StreamTime	t;
+
+		position->position = i + 1;
+		t = StreamTimeFromTimestamp(DatumGetTimestampTz(timestamps[i]), head.def.highest);
+		if (rows->count > 0)
+			head.latest = rows->times[rows->count - 1];
+		RefuseOld(&head, t);
+		if (!value_nulls[i])
+			value = ValueFromDouble(&head.def, DatumGetFloat8(values[i]));
+		AddDatapoint(rows, t, &value);
+
+		if (rows->count >= ARRAY_CHUNK)
+		{
+			CHECK_FOR_INTERRUPTS();
+			AppendDatapoints(&head, rows, 0, rows->count);
+			rows->count = 0;
+		}
+	}
+	position->position = 0;
+
+	AppendDatapoints(&head, rows, 0, rows->count);
+	SaveHead(&head);
+
+	if (head.contributes)
+	{
+		SourceChange change = {head.def.id, head.def.highest};
+
+		DeriveFromChanges(&change, 1);
+	}
+}
+
+/*
  * ds_append_multiple(stream_id uuid, ts timestamptz[], value double
  * precision[]) returns bigint
  *
  * Appends datapoints to one stream, all or nothing; returns their number.  A
- * null among the values is a datapoint without value.
+ * null among the values is a datapoint without value.  An error that an
+ * element causes names its position.
  */
 Datum
 ds_append_multiple_stream(PG_FUNCTION_ARGS)
 {
-	DatapointList list;
-	StreamDef	def;
+	MemoryContext context;
+	ListPosition *position;
+	Datum	   *timestamps;
+	Datum	   *values;
+	bool	   *timestamp_nulls;
+	bool	   *value_nulls;
+	int			count;
+	int			nvalues;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -674,13 +740,28 @@ ds_append_multiple_stream(PG_FUNCTION_ARGS)
 				 errmsg("stream_id must not be null")));
 
 	SPI_connect();
-	list = ReadArrays(fcinfo, PG_GETARG_UUID_P(0));
-	if (list.count == 0)
-		LoadStream(PG_GETARG_UUID_P(0), &def, false, CurrentMemoryContext);
-	AppendList(&list);
+	context = CurrentMemoryContext;
+	position = palloc0(sizeof(ListPosition));
+	count = ReadTimestamps(fcinfo, &timestamps, &timestamp_nulls);
+	nvalues = ReadValues(fcinfo, &values, &value_nulls);
+	if (nvalues != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("arrays must have the same length"),
+				 errdetail("They have %d and %d elements.", count, nvalues)));
+
+	PG_TRY();
+	{
+		AppendArrays(PG_GETARG_UUID_P(0), count, timestamps, values, value_nulls, position);
+	}
+	PG_CATCH();
+	{
+		RethrowForElement(context, position->position);
+	}
+	PG_END_TRY();
 	SPI_finish();
 
-	PG_RETURN_INT64(list.count);
+	PG_RETURN_INT64(count);
 }
 
 /*
@@ -695,7 +776,7 @@ ds_append_multiple_streams(PG_FUNCTION_ARGS)
 	DatapointList list;
 
 	SPI_connect();
-	list = ReadArrays(fcinfo, NULL);
+	list = ReadArrays(fcinfo);
 	AppendList(&list);
 	SPI_finish();
 

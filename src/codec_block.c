@@ -48,6 +48,8 @@ StaticAssertDecl(BLOCK_MAX_ROWS <= CODEC_MAX_COUNT, "a block must fit the codecs
 #define TYPE_SHIFT				5
 #define ID_MASK					((1 << TYPE_SHIFT) - 1)
 
+StaticAssertDecl(COLUMN_ID_MAX <= ID_MASK, "column ids must fit their bits");
+
 #define KIND_BIT(kind)			(1 << (kind))
 #define KIND_COUNT				(VALUE_JSON + 1)
 
@@ -182,8 +184,10 @@ EncodeVarlenas(StringInfo buf, struct varlena *const *varlenas, int count, bool 
 	MemoryContextDelete(context);
 }
 
-/* Appends which kinds there are, and of which kind each row is.  Returns the
- * KIND_BITs. */
+/*
+ * Appends which kinds there are, and of which kind each row is.  Returns the
+ * KIND_BITs.
+ */
 static int
 EncodeKinds(StringInfo buf, const uint8 *kinds, int count)
 {
@@ -273,7 +277,7 @@ EncodeColumn(StringInfo buf, const Column *column, int count)
 
 	WriteByte(buf, column->id | (column->type << TYPE_SHIFT));
 
-	/* one byte of room for the size, which is nearly always enough or one too few */
+	/* leave one byte for the size, and make room when it needs more */
 	WriteByte(buf, 0);
 	start = buf->len;
 	switch ((ColumnType) column->type)
@@ -354,6 +358,8 @@ DecodeTimes(Reader *reader, DataBlock *block)
 			times[i] = last;
 		return;
 	}
+	if (block->count == 1)
+		ReportDamagedBlock("It has intervals but only one row.");
 
 	/* the sum of intervals must not overflow, so that times stay in order */
 	DecodeInts(reader, (int64 *) times + 1, block->count - 1);
@@ -390,9 +396,8 @@ ParseJson(const char *text)
 	{
 		ErrorData  *error;
 
-		/* other errors have nothing to do with the text (a cancelled query) */
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION &&
-			ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+		/* other errors have other causes, such as a cancelled query */
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
 			PG_RE_THROW();
 
 		MemoryContextSwitchTo(context);
@@ -536,7 +541,7 @@ DecodeValueColumn(Reader *reader, const DataBlock *block, Column *column)
 		return;
 	}
 
-	/* decode what is there, and then put it where it belongs from the end on */
+	/* decode what is there, and then move it to its rows, from the end on */
 	memset(column->numbers, 0, count * sizeof(double));
 	if (mask & KIND_BIT(VALUE_DOUBLE))
 	{

@@ -19,7 +19,7 @@
  * - Bits.  The bits of a double, taken as an integer, have the order of the
  *	 numbers: close numbers make close integers, which are encoded as integers.
  *	 Low bits that are zero in all numbers (single precision) are cut off.  If
- *	 there are both signs, the sign is moved to the lowest bit.
+ *	 there are both signs, the sign becomes the lowest bit then.
  *
  * - XOR with the number before (codec_xor.c), for arrays in which numbers
  *	 repeat or have trailing zeros in different places.
@@ -28,10 +28,10 @@
  *
  *	byte	bits 0-1 encoding
  *			DECIMAL: bits 2-6 scale, bit 7 corrections follow
- *			BITS, ROTATED_BITS: bits 2-7 number of low bits cut off
+ *			BITS, SIGNED_BITS: bits 2-7 number of low bits cut off
  *			XOR: other bits 0
  *	DECIMAL: the integers d, then the corrections (codec_int.c)
- *	BITS, ROTATED_BITS: integers (codec_int.c)
+ *	BITS, SIGNED_BITS: integers (codec_int.c)
  *	XOR: see codec_xor.c
  *
  *-------------------------------------------------------------------------
@@ -45,7 +45,7 @@
 /* Encodings */
 #define DECIMAL				0
 #define BITS				1
-#define ROTATED_BITS		2
+#define SIGNED_BITS		2
 #define XOR					3
 
 #define ENCODING_MASK		0x03
@@ -60,6 +60,8 @@
 #define LARGEST_DECIMAL		9.2e18
 
 #define TWO_TO_52			4503599627370496.0
+
+#define SIGN_BIT			(UINT64CONST(1) << 63)
 
 /* Bits of the integers that are exact doubles */
 #define DOUBLE_DIGITS		53
@@ -295,7 +297,7 @@ TakeBits(const double *numbers, int count, int64 *ints)
 {
 	uint64		any = 0;
 	uint64		all = PG_UINT64_MAX;
-	bool		rotate;
+	bool		both_signs;
 	int			cut;
 
 	for (int i = 0; i < count; i++)
@@ -306,21 +308,23 @@ TakeBits(const double *numbers, int count, int64 *ints)
 		all &= bits;
 	}
 
-	rotate = (int64) (any & ~all) < 0;
-	if (rotate)
-		any = (any << 1) | 1;
+	both_signs = (any & ~all & SIGN_BIT) != 0;
+	if (both_signs)
+		any &= ~SIGN_BIT;
 	cut = any == 0 ? 0 : pg_rightmost_one_pos64(any);
 
 	for (int i = 0; i < count; i++)
 	{
 		uint64		bits = DoubleToBits(numbers[i]);
 
-		if (rotate)
-			bits = (bits << 1) | (bits >> 63);
-		ints[i] = (int64) (bits >> cut);
+		if (both_signs)
+			bits = ((bits & ~SIGN_BIT) >> cut << 1) | (bits >> 63);
+		else
+			bits >>= cut;
+		ints[i] = (int64) bits;
 	}
 
-	return (rotate ? ROTATED_BITS : BITS) | (cut << PARAMETER_SHIFT);
+	return (both_signs ? SIGNED_BITS : BITS) | (cut << PARAMETER_SHIFT);
 }
 
 /*
@@ -399,20 +403,22 @@ DecodeDecimals(Reader *reader, double *values, int count, int scale, bool correc
 
 /* Reads doubles from the integers of their bits. */
 static void
-DecodeBits(Reader *reader, double *values, int count, int cut, bool rotated)
+DecodeBits(Reader *reader, double *values, int count, int cut, bool both_signs)
 {
 	int64	   *ints = (int64 *) values;
 
 	DecodeInts(reader, ints, count);
-	if (cut == 0 && !rotated)
+	if (cut == 0 && !both_signs)
 		return;
 
 	for (int i = 0; i < count; i++)
 	{
-		uint64		bits = (uint64) ints[i] << cut;
+		uint64		bits = (uint64) ints[i];
 
-		if (rotated)
-			bits = (bits >> 1) | (bits << 63);
+		if (both_signs)
+			bits = ((bits >> 1 << cut) & ~SIGN_BIT) | (bits << 63);
+		else
+			bits <<= cut;
 		values[i] = BitsToDouble(bits);
 	}
 }
@@ -438,7 +444,7 @@ DecodeDoubles(Reader *reader, double *values, int count)
 		case BITS:
 			DecodeBits(reader, values, count, parameter, false);
 			break;
-		case ROTATED_BITS:
+		case SIGNED_BITS:
 			DecodeBits(reader, values, count, parameter, true);
 			break;
 		case XOR:

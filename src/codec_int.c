@@ -221,7 +221,7 @@ PlanDifferences(const int64 *values, int count, IntPlan *plan)
 	int			sizes[ORDER_MAX + 1] = {0};
 	int			limit = 0;
 
-	/* the estimates of large arrays may be wrong by a few percent */
+	/* estimates from a part of the array may be wrong by a few percent */
 	if (count > ORDER_MAX)
 		limit = EstimateOrders(values, count, sizes);
 	if (count > SAMPLE_MAX)
@@ -293,12 +293,15 @@ HasFewDistinct(const int64 *values, int count, int size, IntDictionary *dictiona
 	for (int i = 0; i < nsample; i++)
 		(void) LookUpInt(dictionary, values[i * count / nsample]);
 
+	/* codes of a quarter less than the size let hope for a gain */
 	return dictionary->count <= nsample * DICTIONARY_SAMPLE_MAX / DICTIONARY_SAMPLE &&
-		count * BitWidth(dictionary->count) < size * 6;
+		count * BitWidth(dictionary->count) / 8 < size - size / 4;
 }
 
-/* Makes the dictionary of an array, the most frequent first.  Returns false if
- * there are too many distinct values. */
+/*
+ * Makes the dictionary of an array, the most frequent first, so that codes are
+ * small.  Returns false if there are too many distinct values.
+ */
 static bool
 MakeDictionary(const int64 *values, int count, IntDictionary *dictionary)
 {
@@ -374,8 +377,8 @@ PlanInts(const int64 *values, int count, IntPlan *plan)
 }
 
 /*
- * As PlanInts, but cheaper: the size in the plan may be an estimate, and then
- * WriteInts will go on with the plan.
+ * As PlanInts, but cheaper: for many integers only the size is estimated, and
+ * WriteInts makes the plan then.
  */
 void
 EstimateInts(const int64 *values, int count, IntPlan *plan)
@@ -386,6 +389,8 @@ EstimateInts(const int64 *values, int count, IntPlan *plan)
 	plan->form = UNPLANNED;
 	if (count > SAMPLE_MAX)
 		plan->size = EstimateOrders(values, count, sizes);
+
+	/* what a dictionary needs can only be tried */
 	if (count <= SAMPLE_MAX || HasFewDistinct(values, count, plan->size, &dictionary))
 		PlanInts(values, count, plan);
 }

@@ -24,20 +24,13 @@ CreateDatapoints(int capacity)
 void
 AddDatapoint(DataBlock *rows, StreamTime t, const Value *value)
 {
-	Column	   *column;
 	int			row = rows->count;
 
 	if (row >= rows->capacity)
 		ReserveBlock(rows, Max(row + 1, rows->capacity * 2));
 
-	column = BlockColumn(rows, COLUMN_DATAPOINT);
 	rows->times[row] = t;
-	column->kinds[row] = value->kind;
-	column->numbers[row] = value->kind == VALUE_DOUBLE ? value->number : 0;
-	if (value->kind == VALUE_JSON && column->json == NULL)
-		column->json = palloc0(sizeof(Jsonb *) * rows->capacity);
-	if (column->json != NULL)
-		column->json[row] = value->kind == VALUE_JSON ? value->json : NULL;
+	SetColumnValue(rows, BlockColumn(rows, COLUMN_DATAPOINT), row, value);
 	rows->count++;
 }
 
@@ -47,14 +40,7 @@ AddDatapoint(DataBlock *rows, StreamTime t, const Value *value)
 Value
 DatapointValue(const DataBlock *rows, int row)
 {
-	const Column *column = BlockColumn(rows, COLUMN_DATAPOINT);
-	Value		value;
-
-	value.kind = column->kinds[row];
-	value.number = column->numbers[row];
-	value.json = value.kind == VALUE_JSON ? column->json[row] : NULL;
-
-	return value;
+	return GetColumnValue(BlockColumn(rows, COLUMN_DATAPOINT), row);
 }
 
 /*

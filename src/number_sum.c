@@ -395,16 +395,19 @@ SumToPair(const NumberSum *sum, double *above, double *rest)
 bool
 AddPair(NumberSum *sum, double above, double rest)
 {
+	int			scale = SUM_SCALE_MAX;
 	DoubleDouble units;
 	double		whole;
 
-	units = MultiplyDoubleDouble(Renormalize(above, rest),
-								 DoubleDoubleOf(DoublePowers[SUM_SCALE_MAX]));
+	/* larger sums can have only so many decimals */
+	if (fabs(above) * DoublePowers[scale] >= PAIR_UNITS_MAX)
+		scale /= 2;
+
+	units = MultiplyDoubleDouble(Renormalize(above, rest), DoubleDoubleOf(DoublePowers[scale]));
 	if (!(fabs(units.high) < PAIR_UNITS_MAX))
 		return false;
 
 	whole = rint(units.high);
-	AddUnits(sum, (int128) whole + (int128) rint((units.high - whole) + units.low),
-			 SUM_SCALE_MAX);
+	AddUnits(sum, (int128) whole + (int128) rint((units.high - whole) + units.low), scale);
 	return true;
 }

@@ -33,7 +33,7 @@ typedef struct DatapointScan
 {
 	BlockScan  *blocks;
 	bool		reverse;
-	const DataBlock *block;			/* the block in hand, */
+	const DataBlock *block;		/* the block in hand, */
 	const Column *column;		/* the values in it, */
 	int			first;			/* its first row in range, */
 	int			count;			/* and how many are */
@@ -51,7 +51,7 @@ typedef struct BucketScan
 	BucketState state;			/* the bucket in hand */
 	bool		stored;			/* whether it has datapoints */
 	BlockScan  *blocks;
-	const DataBlock *block;			/* has the next stored bucket, or NULL; */
+	const DataBlock *block;		/* has the next stored bucket, or NULL; */
 	int			row;			/* in this row, */
 	int			left;			/* with so many to come from it on */
 	MemoryContext old_context;

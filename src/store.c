@@ -516,10 +516,20 @@ AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 
 	/*
 	 * Few rows go into the head, many straight into blocks, behind what is in
-	 * the head.
+	 * the head.  The last one always stays.
 	 */
-	AppendBlockRows(head->rows, rows, from, to);
-	FlushHead(head);
+	if (to - from <= BLOCK_ROWS)
+	{
+		AppendBlockRows(head->rows, rows, from, to);
+		FlushHead(head);
+	}
+	else
+	{
+		AppendBlocks(&head->def.id, head->def.highest, head->rows, 0, head->rows->count);
+		AppendBlocks(&head->def.id, head->def.highest, rows, from, to - 1);
+		head->rows->count = 0;
+		AppendBlockRows(head->rows, rows, to - 1, to);
+	}
 	AdvanceLatest(head, rows->times[from], rows->times[to - 1]);
 }
 

@@ -462,9 +462,9 @@ DeleteKeys(const pg_uuid_t *id, Granularity level, BlockKey first, BlockKey last
  * Writes rows as blocks in the place of the old blocks from "first" to "last"
  * (NULL: there are none), between the blocks "before" and "after" (NULL: there
  * is none).  "most" is the number of rows to a block.  No rows: the old blocks
- * are deleted.
+ * are deleted.  Returns the place of the last block written, if there is one.
  */
-static void
+static BlockKey
 ReplaceBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int most,
 			  const BlockKey *first, const BlockKey *last,
 			  const BlockKey *before, const BlockKey *after)
@@ -472,6 +472,7 @@ ReplaceBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int
 	int			nchunks = 0;
 	int		   *starts = palloc(sizeof(int) * (rows->count + 1));
 	BlockKey   *keys;
+	BlockKey	last_key = {0};
 	bool		update;
 
 	for (int row = 0; row < rows->count; row = ChunkEnd(rows, row, most))
@@ -519,10 +520,13 @@ ReplaceBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int
 	{
 		CHECK_FOR_INTERRUPTS();
 		WriteBlock(id, level, rows, starts[i], starts[i + 1], keys[i], update && i == 0);
+		last_key = keys[i];
 	}
 
 	pfree(starts);
 	pfree(keys);
+
+	return last_key;
 }
 
 /*
@@ -564,7 +568,8 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int 
 	StoredBlock *tail;
 	int			ntail;
 	int			nmerge;
-	DataBlock  *merged;
+	const BlockKey *before = NULL;
+	BlockKey	last;
 
 	if (from >= to)
 		return;
@@ -583,25 +588,37 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int 
 						StreamIdToString(id), GranularityName(level))));
 
 	nmerge = BlocksToMerge(tail, ntail, to - from);
-	merged = CreateBlock(to - from, BlockColumnMask(rows));
+	if (nmerge < ntail)
+		before = &tail[nmerge].key;
+
+	/* The old blocks and so many of the rows as make full blocks with them */
 	if (nmerge > 0)
 	{
 		StoredBlock *blocks;
+		DataBlock  *merged = CreateBlock(BLOCK_ROWS, BlockColumnMask(rows));
 		int			nblocks;
+		int			end = to;
 
 		values[1] = KeyStart(&tail[nmerge - 1].key);
 		values[2] = Int64GetDatum(tail[nmerge - 1].key.seq);
 		blocks = FetchBlocks(level, QUERY_FROM_KEY, values, &nblocks);
 		for (int i = 0; i < nblocks; i++)
 			AppendBlockRows(merged, blocks[i].rows, 0, blocks[i].rows->count);
-	}
-	AppendBlockRows(merged, rows, from, to);
+		if (to - from > BLOCK_ROWS)
+			end = from + BLOCK_ROWS - merged->count % BLOCK_ROWS;
+		AppendBlockRows(merged, rows, from, end);
 
-	ReplaceBlocks(id, level, merged, BLOCK_ROWS,
-				  nmerge > 0 ? &tail[nmerge - 1].key : NULL,
-				  nmerge > 0 ? &tail[0].key : NULL,
-				  nmerge < ntail ? &tail[nmerge].key : NULL,
-				  NULL);
+		last = ReplaceBlocks(id, level, merged, BLOCK_ROWS, &tail[nmerge - 1].key, &tail[0].key, before, NULL);
+		before = &last;
+		from = end;
+	}
+
+	if (from < to)
+	{
+		DataBlock	slice = BlockSlice(rows, from, to);
+
+		ReplaceBlocks(id, level, &slice, BLOCK_ROWS, NULL, NULL, before, NULL);
+	}
 
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);

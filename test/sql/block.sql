@@ -47,6 +47,7 @@ SELECT what, raises(format('SELECT %L::ds_block', '\x' || hex)) FROM (VALUES
 	('number above 2^64', '01 ff ff ff ff ff ff ff ff ff 02'),
 	('time too late', '01 01 00 ff ff ff ff ff ff ff 7f'),
 	('unit too long', '01 02 ff ff ff ff ff ff ff 7f 00 00 02'),
+	('interval of one row', '01 01 15 00'),
 	('interval too long', '01 02 15 00 00 fe ff ff ff ff 1f'),
 	('negative interval', '01 02 15 00 00 01'),
 	('end too late', '01 02 03 ff 82 d1 ff af 07 00 02'),
