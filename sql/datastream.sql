@@ -49,9 +49,9 @@ CREATE INDEX streams_created ON datastream.streams (created, stream_id);
 -- read_count: how many of the datapoints at read_until have been read;
 -- origin: the derived stream ignores what is at or before it
 CREATE TABLE datastream.sources (
-	stream_id uuid NOT NULL REFERENCES datastream.streams ON DELETE CASCADE,
+	stream_id uuid NOT NULL,
 	"position" integer NOT NULL,
-	source_id uuid NOT NULL REFERENCES datastream.streams,
+	source_id uuid NOT NULL,
 	name text,
 	granularity text NOT NULL,
 	origin timestamptz,
@@ -63,7 +63,7 @@ CREATE TABLE datastream.sources (
 CREATE INDEX sources_source_id ON datastream.sources (source_id);
 
 CREATE TABLE datastream.heads (
-	stream_id uuid PRIMARY KEY REFERENCES datastream.streams ON DELETE CASCADE,
+	stream_id uuid PRIMARY KEY,
 	latest timestamptz,
 	close_at timestamptz,
 	due boolean NOT NULL DEFAULT false,
@@ -73,7 +73,7 @@ CREATE TABLE datastream.heads (
 CREATE INDEX heads_due ON datastream.heads (stream_id) WHERE due;
 
 CREATE TABLE datastream.progress (
-	stream_id uuid PRIMARY KEY REFERENCES datastream.streams ON DELETE CASCADE,
+	stream_id uuid PRIMARY KEY,
 	downsampled_until timestamptz[] NOT NULL DEFAULT '{}',
 	late tstzmultirange NOT NULL DEFAULT '{}',
 	rederive tstzmultirange NOT NULL DEFAULT '{}',

@@ -12,7 +12,9 @@
  */
 #include "postgres.h"
 
+#include "libpq/pqformat.h"
 #include "number_sum.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 /* So many units are well within the 106 bits of two doubles. */
@@ -410,4 +412,51 @@ AddPair(NumberSum *sum, double above, double rest)
 	whole = rint(units.high);
 	AddUnits(sum, (int128) whole + (int128) rint((units.high - whole) + units.low), scale);
 	return true;
+}
+
+/*
+ * Writes the whole state of a sum, for another process of this server.
+ */
+void
+SerializeSum(const NumberSum *sum, StringInfo buf)
+{
+	pq_sendint64(buf, (int64) (sum->units >> 64));
+	pq_sendint64(buf, (int64) (uint64) sum->units);
+	pq_sendbyte(buf, sum->scale);
+	pq_sendbyte(buf, sum->inexact);
+	pq_sendbyte(buf, sum->unknown);
+	pq_sendfloat8(buf, sum->binary.high);
+	pq_sendfloat8(buf, sum->binary.low);
+	pq_sendbyte(buf, sum->big != NULL);
+	if (sum->big != NULL)
+		pq_sendstring(buf, DatumGetCString(DirectFunctionCall1(numeric_out,
+															   NumericGetDatum(sum->big))));
+}
+
+/*
+ * Adds a sum that SerializeSum() has written.
+ */
+void
+AddSerializedSum(NumberSum *sum, StringInfo buf)
+{
+	NumberSum	other;
+
+	InitSum(&other, CurrentMemoryContext);
+	other.units = (int128) pq_getmsgint64(buf) << 64;
+	other.units |= (uint64) pq_getmsgint64(buf);
+	other.scale = pq_getmsgbyte(buf);
+	other.inexact = pq_getmsgbyte(buf) != 0;
+	other.unknown = pq_getmsgbyte(buf) != 0;
+	other.binary.high = pq_getmsgfloat8(buf);
+	other.binary.low = pq_getmsgfloat8(buf);
+	if (pq_getmsgbyte(buf) != 0)
+		other.big = NumericFromText(pq_getmsgstring(buf));
+
+	if (other.scale > UNITS_SCALE_MAX ||
+		other.units > SUM_UNITS_MAX || other.units < -SUM_UNITS_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("invalid state of a sum")));
+	AddSum(sum, &other);
+	ResetSum(&other);
 }

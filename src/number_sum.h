@@ -11,6 +11,7 @@
 
 #include "decimal.h"
 #include "double_double.h"
+#include "lib/stringinfo.h"
 #include "value.h"
 
 /* The most decimals of a double that is added as a decimal */
@@ -51,6 +52,9 @@ extern Numeric SumToNumeric(const NumberSum *sum);
 extern bool SumToValue(const NumberSum *sum, Value *result);
 extern bool SumToPair(const NumberSum *sum, double *above, double *rest);
 extern bool AddPair(NumberSum *sum, double above, double rest);
+
+extern void SerializeSum(const NumberSum *sum, StringInfo buf);
+extern void AddSerializedSum(NumberSum *sum, StringInfo buf);
 
 /*
  * Adds units * 10^-scale; the units are at most SUM_UNITS_MAX.

@@ -139,10 +139,6 @@ NextDatapoints(DatapointScan *scan)
 
 	scan->count = last - scan->first;
 	scan->column = BlockColumn(scan->block, COLUMN_DATAPOINT);
-	if (scan->column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("block has no values of datapoints")));
 
 	return true;
 }

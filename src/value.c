@@ -124,10 +124,12 @@ NullValue(void)
 	return value;
 }
 
-static inline Value
+/*
+ * Holds a finite double.  There is no negative zero.
+ */
+Value
 DoubleValue(double number)
 {
-	/* there is no negative zero */
 	Value		value = {VALUE_DOUBLE, number == 0 ? 0 : number, NULL};
 
 	return value;

@@ -60,6 +60,7 @@ extern Jsonb *ValueToJsonb(const Value *value);	/* NULL for null */
 #define HIGH_ACCURACY_DIGITS	66
 
 /* Numbers */
+extern Value DoubleValue(double number);
 extern Value NumberFromNumeric(Numeric number, bool high_accuracy);
 extern Numeric NumericFromValue(const Value *value);	/* a number, not an object */
 extern bool ValueIsNumber(const Value *value);

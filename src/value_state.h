@@ -77,6 +77,13 @@ typedef struct ValueParts
 
 #define MOMENT_UNKNOWN		(-HUGE_VAL)
 
+/* Doubles beyond this would leave the range of double when squared. */
+#define BINARY_MAX			1e100
+
+/* Whether the stream has a downsampler */
+#define HAS(state, d) \
+	(((state)->downsamplers & VALUE_DOWNSAMPLER_BIT(d)) != 0)
+
 extern void InitValueState(ValueState *state, ValueType type, bool high_accuracy,
 						   uint32 downsamplers, MemoryContext context);
 extern void ResetValueState(ValueState *state);
@@ -88,8 +95,27 @@ extern void MergeValueState(ValueState *state, const ValueState *finer);
 extern void StoreValueState(const ValueState *state, DataBlock *block, int row);
 extern void LoadValueState(ValueState *state, const DataBlock *block, int row);
 
+/* For the files that make the state, value_*.c */
+extern void AddCount(ValueState *state, int64 count);
+extern void ReplaceExtreme(const ValueState *state, Value *extreme, const Value *number,
+						   int direction);
+extern int64 AddDownsampledValue(ValueState *state, Jsonb *json);
+extern bool UsesNumeric(const ValueState *state);
+extern bool TotalOf(const NumberSum *exact, const NumberSum *rounded, bool has_rounded,
+					Value *result);
+extern void NumericSums(const ValueState *state, Numeric *sum, Numeric *squares);
+extern DoubleDouble MeanOfSums(const ValueSums *sums);
+extern double RoundedMoment(const ValueState *state);
+extern double BucketMoment(const ValueState *state);
+extern void AddDeviations(ValueState *state, int64 count, DoubleDouble mean, double moment);
+extern Value NumberOrNull(Numeric number, bool high_accuracy);
 extern void SetPartsMoment(ValueParts *parts, uint32 downsamplers, const Value *std_dev,
 						   bool high_accuracy);
+
+/* For aggregates: states with all their digits */
+extern void CombineValueState(ValueState *state, const ValueState *other);
+extern void SerializeValueState(const ValueState *state, StringInfo buf);
+extern void DeserializeValueState(ValueState *state, StringInfo buf);
 
 /* Results; null where there is none */
 extern Value StateMean(const ValueState *state);
@@ -103,5 +129,21 @@ extern Value StateMostOften(const ValueState *state);
 extern Value StateLeastOften(const ValueState *state);
 extern Value StateFrequencies(const ValueState *state);
 extern Value StateMedian(const ValueState *state);
+
+/*
+ * Replaces an extreme if a number lies beyond it: direction is -1 for the
+ * smallest, 1 for the largest.
+ */
+static inline void
+MergeExtreme(const ValueState *state, Value *extreme, const Value *number, int direction)
+{
+	if (likely(number->kind == VALUE_DOUBLE && extreme->kind == VALUE_DOUBLE))
+	{
+		if ((number->number - extreme->number) * direction > 0)
+			extreme->number = number->number;
+	}
+	else
+		ReplaceExtreme(state, extreme, number, direction);
+}
 
 #endif							/* DS_VALUE_STATE_H */

@@ -57,7 +57,7 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', "$tempdir/custom", 'postgres' ], 'cu
 test_restore('custom', 'custom', [ 'pg_restore', '--exit-on-error', '-d', 'custom', "$tempdir/custom" ]);
 $node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', "$tempdir/directory", 'postgres' ], 'directory: pg_dump');
 test_restore('directory', 'directory',
-	[ "pg_restore", "--exit-on-error", "-d", "directory", "$tempdir/directory" ]);
+	[ "pg_restore", "--exit-on-error", "-j", "2", "-d", "directory", "$tempdir/directory" ]);
 
 # Schema and data apart
 $node->command_ok([ 'pg_dump', '--schema-only', '-f', "$tempdir/schema.sql", 'postgres' ], 'in two parts: pg_dump of the schema');
