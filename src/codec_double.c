@@ -66,8 +66,8 @@
 /* Bits of the integers that are exact doubles */
 #define DOUBLE_DIGITS		53
 
-/* How many numbers are looked at to choose the scale, and how many scales at
- * a time */
+/* How many numbers of a large, and of a small, array are looked at to choose
+ * the scale, and how far apart the scales are that are tried first */
 #define SCALE_SAMPLE		16
 #define SCALE_SAMPLE_SMALL	8
 #define SCALE_STEP			3
@@ -151,8 +151,8 @@ CostOfScale(const double *numbers, int count, int scale)
  * Chooses the scale at which a few numbers need the least bits.
  *
  * With each digit, decimals need log2(10) bits more and corrections as many
- * less, until at the right scale the corrections vanish.  So the first scale
- * behind that cliff is looked for with long steps, and the cliff before it.
+ * less, until at the right scale the corrections vanish.  So a scale behind
+ * that cliff is looked for with long steps, and then the first one behind it.
  */
 static int
 ChooseScale(const double *numbers, int count)

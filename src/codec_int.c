@@ -45,7 +45,7 @@
  * each or more, and if so many of a few of them are distinct at most; it holds
  * so many at most.
  */
-#define DICTIONARY_MIN_COUNT	32
+#define DICTIONARY_MIN_COUNT	64
 #define DICTIONARY_MIN_BITS		2
 #define DICTIONARY_SAMPLE		64
 #define DICTIONARY_SAMPLE_MAX	48

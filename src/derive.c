@@ -93,14 +93,13 @@ LoadSources(Derivation *derivation)
 	Datum		values[1];
 
 	values[0] = UUIDPGetDatum(id);
-	if (SPI_execute_plan(PreparedPlan(&slot,
-									  "SELECT d.\"position\", d.name, d.granularity, d.origin, d.origin_count,"
-									  " d.read_until, d.read_count, d.source_id, " STREAM_DEF_COLUMNS
-									  " FROM datastream.sources d LEFT JOIN datastream.streams s"
-									  " ON s.stream_id OPERATOR(pg_catalog.=) d.source_id"
-									  " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 ORDER BY d.\"position\"",
-									  1, argtypes), values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the sources of a stream");
+	RunSavedQuery(&slot,
+				  "SELECT d.\"position\", d.name, d.granularity, d.origin, d.origin_count,"
+				  " d.read_until, d.read_count, d.source_id, " STREAM_DEF_COLUMNS
+				  " FROM datastream.sources d LEFT JOIN datastream.streams s"
+				  " ON s.stream_id OPERATOR(pg_catalog.=) d.source_id"
+				  " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 ORDER BY d.\"position\"",
+				  1, argtypes, values, NULL, false);
 
 	derivation->nsources = (int) SPI_processed;
 	derivation->sources = palloc0(sizeof(Source) * (derivation->nsources + 1));
@@ -146,12 +145,11 @@ SaveSource(const pg_uuid_t *id, const Source *source)
 	values[1] = Int32GetDatum(source->position);
 	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(source->read_until));
 	values[3] = Int32GetDatum(source->read_count);
-	if (SPI_execute_plan(PreparedPlan(&slot,
-									  "UPDATE datastream.sources SET read_until = $3, read_count = $4"
-									  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
-									  " AND \"position\" OPERATOR(pg_catalog.=) $2",
-									  4, argtypes), values, NULL, false, 0) != SPI_OK_UPDATE ||
-		SPI_processed != 1)
+	if (RunSavedQuery(&slot,
+				  "UPDATE datastream.sources SET read_until = $3, read_count = $4"
+				  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
+				  " AND \"position\" OPERATOR(pg_catalog.=) $2",
+				  4, argtypes, values, NULL, false) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
 				 errmsg("stream \"%s\" was lost while it was derived", StreamIdToString(id)),
@@ -560,19 +558,18 @@ FindDependants(const SourceChange *changes, int nchanges, bool direct_only, int 
 	values[1] = PointerGetDatum(construct_array(levels, nchanges, TEXTOID, -1, false, TYPALIGN_INT));
 	values[2] = BoolGetDatum(!direct_only);
 
-	if (SPI_execute_plan(PreparedPlan(&slot,
-									  "WITH RECURSIVE dependants(stream_id, depth) AS ("
-									  "SELECT d.stream_id, 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-									  " c(source_id, granularity) JOIN datastream.sources d"
-									  " ON d.source_id OPERATOR(pg_catalog.=) c.source_id"
-									  " AND d.granularity OPERATOR(pg_catalog.=) c.granularity"
-									  " UNION SELECT d.stream_id, p.depth OPERATOR(pg_catalog.+) 1"
-									  " FROM dependants p JOIN datastream.sources d"
-									  " ON d.source_id OPERATOR(pg_catalog.=) p.stream_id WHERE $3)"
-									  " SELECT stream_id, pg_catalog.max(depth) FROM dependants"
-									  " GROUP BY stream_id ORDER BY 2, 1",
-									  3, argtypes), values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not find derived streams");
+	RunSavedQuery(&slot,
+				  "WITH RECURSIVE dependants(stream_id, depth) AS ("
+				  "SELECT d.stream_id, 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
+				  " c(source_id, granularity) JOIN datastream.sources d"
+				  " ON d.source_id OPERATOR(pg_catalog.=) c.source_id"
+				  " AND d.granularity OPERATOR(pg_catalog.=) c.granularity"
+				  " UNION SELECT d.stream_id, p.depth OPERATOR(pg_catalog.+) 1"
+				  " FROM dependants p JOIN datastream.sources d"
+				  " ON d.source_id OPERATOR(pg_catalog.=) p.stream_id WHERE $3)"
+				  " SELECT stream_id, pg_catalog.max(depth) FROM dependants"
+				  " GROUP BY stream_id ORDER BY 2, 1",
+				  3, argtypes, values, NULL, false);
 
 	*ndependants = (int) SPI_processed;
 	dependants = palloc(sizeof(pg_uuid_t) * (*ndependants + 1));

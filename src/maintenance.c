@@ -268,11 +268,10 @@ SourceIds(const pg_uuid_t *id, int *nids)
 	pg_uuid_t  *ids;
 
 	values[0] = UUIDPGetDatum(id);
-	if (SPI_execute_plan(PreparedPlan(&slot,
-									  "SELECT source_id FROM datastream.sources"
-									  " WHERE stream_id OPERATOR(pg_catalog.=) $1 ORDER BY \"position\"",
-									  1, argtypes), values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the sources of a stream");
+	RunSavedQuery(&slot,
+				  "SELECT source_id FROM datastream.sources"
+				  " WHERE stream_id OPERATOR(pg_catalog.=) $1 ORDER BY \"position\"",
+				  1, argtypes, values, NULL, false);
 
 	*nids = (int) SPI_processed;
 	ids = palloc(sizeof(pg_uuid_t) * (*nids + 1));

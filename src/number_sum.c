@@ -21,34 +21,6 @@
 #define PAIR_UNITS_MAX	0x1p100
 
 /*
- * Makes a sum of nothing.  What does not fit the struct is allocated in
- * "context".
- */
-void
-InitSum(NumberSum *sum, MemoryContext context)
-{
-	memset(sum, 0, sizeof(NumberSum));
-	sum->context = context;
-}
-
-/*
- * Makes the sum one of nothing again.
- */
-void
-ResetSum(NumberSum *sum)
-{
-	if (sum->big != NULL)
-		pfree(sum->big);
-	sum->units = 0;
-	sum->scale = 0;
-	sum->inexact = false;
-	sum->unknown = false;
-	sum->binary.high = 0;
-	sum->binary.low = 0;
-	sum->big = NULL;
-}
-
-/*
  * Adds to the numeric part.  A sum beyond the range of numeric is unknown.
  */
 static void
@@ -325,7 +297,9 @@ SumToValue(const NumberSum *sum, Value *result)
 	int128		units = sum->units;
 	int			scale = sum->scale;
 
-	memset(result, 0, sizeof(Value));
+	result->kind = VALUE_NULL;
+	result->number = 0;
+	result->json = NULL;
 	if (sum->unknown)
 		return false;
 

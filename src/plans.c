@@ -53,6 +53,7 @@ HeadsRelation(void)
 SPIPlanPtr
 PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid			relation = HeadsRelation();
 	SPIPlanPtr	plan;
 
@@ -72,6 +73,7 @@ PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not keep the plan of \"%s\"", query);
+	MemoryContextSwitchTo(context);
 
 	slot->plan = plan;
 	slot->relation = relation;
@@ -88,11 +90,51 @@ uint64
 RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
 			  Datum *values, const char *nulls, bool read_only)
 {
-	int			result = SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes),
-										  values, nulls, read_only, 0);
+	return RunPlan(PreparedPlan(slot, query, nargs, argtypes), values, nulls, read_only);
+}
 
+/*
+ * The same with a plan in hand.  Unlike SPI's own functions these leave the
+ * current memory context as it is.
+ */
+uint64
+RunPlan(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+
+	MemoryContextSwitchTo(context);
 	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", query, SPI_result_code_string(result));
+		elog(ERROR, "could not run a query: %s", SPI_result_code_string(result));
+
+	return SPI_processed;
+}
+
+/*
+ * Opens a cursor on the rows of a query.
+ */
+Portal
+OpenPlan(SPIPlanPtr plan, Datum *values, bool read_only)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Portal		portal = SPI_cursor_open(NULL, plan, values, NULL, read_only);
+
+	MemoryContextSwitchTo(context);
+
+	return portal;
+}
+
+/*
+ * Fetches the next rows of a cursor, at most "count", into SPI_tuptable, and
+ * returns their number.
+ */
+uint64
+FetchRows(Portal portal, long count)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SPI_cursor_fetch(portal, true, count);
+	MemoryContextSwitchTo(context);
 
 	return SPI_processed;
 }

@@ -23,6 +23,9 @@ typedef struct PlanSlot
 extern SPIPlanPtr PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes);
 extern uint64 RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
 							Datum *values, const char *nulls, bool read_only);
+extern uint64 RunPlan(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only);
+extern Portal OpenPlan(SPIPlanPtr plan, Datum *values, bool read_only);
+extern uint64 FetchRows(Portal portal, long count);
 extern void ForgetPlans(const char *table);
 extern Oid	BlockTypeOid(void);
 

@@ -32,30 +32,16 @@
 	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
 
 /*
- * Runs a statement, through a plan kept in "slot", that must end as expected.
- */
-static void
-RunQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values,
-		 const char *nulls, bool read_only, int expected)
-{
-	int			result = SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes),
-										  values, nulls, read_only, 0);
-
-	if (result != expected)
-		elog(ERROR, "unexpected result %s of \"%s\"", SPI_result_code_string(result), query);
-}
-
-/*
  * Runs a statement whose only parameter, $1, is a stream.
  */
 static void
-RunStreamQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_only, int expected)
+RunStreamQuery(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_only)
 {
 	static const Oid argtypes[] = {UUIDOID};
 	Datum		values[1];
 
 	values[0] = UUIDPGetDatum(id);
-	RunQuery(slot, query, 1, argtypes, values, NULL, read_only, expected);
+	RunSavedQuery(slot, query, 1, argtypes, values, NULL, read_only);
 }
 
 /*
@@ -135,13 +121,13 @@ CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess)
 	Datum		values[2];
 
 	RunStreamQuery(&head_slot, "INSERT INTO datastream.heads (stream_id) VALUES ($1)",
-				   id, false, SPI_OK_INSERT);
+				   id, false);
 
 	values[0] = UUIDPGetDatum(id);
 	values[1] = BoolGetDatum(pending_backprocess);
-	RunQuery(&progress_slot,
+	RunSavedQuery(&progress_slot,
 			 "INSERT INTO datastream.progress (stream_id, pending_backprocess) VALUES ($1, $2)",
-			 2, argtypes, values, NULL, false, SPI_OK_INSERT);
+			 2, argtypes, values, NULL, false);
 }
 
 /*
@@ -158,10 +144,10 @@ DeleteStreamStorage(const pg_uuid_t *id)
 
 	RunStreamQuery(&progress_slot,
 				   "DELETE FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   id, false, SPI_OK_DELETE);
+				   id, false);
 	RunStreamQuery(&head_slot,
 				   "DELETE FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   id, false, SPI_OK_DELETE);
+				   id, false);
 }
 
 /*
@@ -176,7 +162,7 @@ StreamIsDue(const pg_uuid_t *id)
 
 	RunStreamQuery(&slot,
 				   "SELECT due FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   id, false, SPI_OK_SELECT);
+				   id, false);
 	due = SPI_processed > 0 && ResultBool(0, 1);
 	SPI_freetuptable(SPI_tuptable);
 
@@ -194,7 +180,7 @@ MarkContributes(const pg_uuid_t *source)
 
 	RunStreamQuery(&slot,
 				   "UPDATE datastream.heads SET contributes = true WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   source, false, SPI_OK_UPDATE);
+				   source, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
@@ -211,7 +197,7 @@ ClearContributes(const pg_uuid_t *source)
 
 	RunStreamQuery(&slot,
 				   "UPDATE datastream.heads SET contributes = false WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   source, false, SPI_OK_UPDATE);
+				   source, false);
 }
 
 /*
@@ -225,7 +211,7 @@ RunLockQuery(PlanSlot *slot, const char *query, Oid argtype, Datum argument)
 
 	PG_TRY();
 	{
-		RunQuery(slot, query, 1, &argtype, &argument, NULL, false, SPI_OK_SELECT);
+		RunSavedQuery(slot, query, 1, &argtype, &argument, NULL, false);
 	}
 	PG_CATCH();
 	{
@@ -359,10 +345,10 @@ SaveHead(const StreamHead *head)
 		nulls[4] = 'n';
 	values[4] = PointerGetDatum(encoded);
 
-	RunQuery(&slot,
+	RunSavedQuery(&slot,
 			 "UPDATE datastream.heads SET latest = $2, close_at = $3, due = $4, head = $5"
 			 " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-			 5, argtypes, values, nulls, false, SPI_OK_UPDATE);
+			 5, argtypes, values, nulls, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
@@ -385,7 +371,7 @@ ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
 
 	RunStreamQuery(&slot,
 				   "SELECT head FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   id, true, SPI_OK_SELECT);
+				   id, true);
 	if (SPI_processed > 0)
 		rows = ResultRows(0, 1, context);
 	SPI_freetuptable(SPI_tuptable);

@@ -76,9 +76,7 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 	bool		isnull;
 
 	values[0] = UUIDPGetDatum(id);
-	if (SPI_execute_plan(PreparedPlan(slot, query, 1, argtypes), values, NULL, read_only, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read progress of a stream");
-	if (SPI_processed == 0)
+	if (RunSavedQuery(slot, query, 1, argtypes, values, NULL, read_only) == 0)
 	{
 		SPI_freetuptable(SPI_tuptable);
 		return false;
@@ -147,9 +145,7 @@ LockProgress(const pg_uuid_t *id, StreamProgress *progress)
 static void
 UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values)
 {
-	if (SPI_execute_plan(PreparedPlan(slot, query, nargs, argtypes), values, NULL, false, 0) != SPI_OK_UPDATE)
-		elog(ERROR, "could not update progress of a stream");
-	if (SPI_processed != 1)
+	if (RunSavedQuery(slot, query, nargs, argtypes, values, NULL, false) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
 				 errmsg("stream \"%s\" was lost while it was maintained",

@@ -263,7 +263,7 @@ OpenCandidates(Jsonb *query_tags, const pg_uuid_t *id, bool read_only)
 							" ORDER BY s.created, s.stream_id",
 							0, NULL);
 
-	return SPI_cursor_open(NULL, plan, values, NULL, read_only);
+	return OpenPlan(plan, values, read_only);
 }
 
 /*
@@ -298,8 +298,7 @@ FindMatchingStreams(Jsonb *query_tags, const pg_uuid_t *id, int limit, bool read
 	{
 		uint64		fetched;
 
-		SPI_cursor_fetch(portal, true, Min(limit, FIND_BATCH));
-		fetched = SPI_processed;
+		fetched = FetchRows(portal, Min(limit, FIND_BATCH));
 		if (fetched == 0)
 			break;
 

@@ -380,9 +380,8 @@ ds_find_streams(PG_FUNCTION_ARGS)
 	{
 		SPITupleTable *batch;
 
-		SPI_cursor_fetch(portal, true, INFO_BATCH);
+		fetched = FetchRows(portal, INFO_BATCH);
 		batch = SPI_tuptable;
-		fetched = SPI_processed;
 
 		for (uint64 i = 0; i < fetched; i++)
 		{

@@ -19,6 +19,9 @@
 #include "value_downsampler.h"
 #include "value_state.h"
 
+/* How near, relatively, standard deviations of equal datapoints come out */
+#define DEVIATION_TOLERANCE		1e-14
+
 static const Value NullValue = {VALUE_NULL};
 
 /*
@@ -130,17 +133,16 @@ AddDownsampledValue(ValueState *state, Jsonb *json)
  * as they are stored.
  */
 static void
-GetParts(const ValueState *state, ValueParts *parts)
+GetSums(const ValueState *state, ValueParts *parts)
 {
 	bool		has_rounded = state->rounded.count > 0;
 
-	memset(parts, 0, sizeof(ValueParts));
 	parts->count = state->count;
 	parts->exact = true;
-	if ((state->unknown & VALUE_DOWNSAMPLER_BIT(VALUE_MIN)) == 0)
-		parts->min = state->min;
-	if ((state->unknown & VALUE_DOWNSAMPLER_BIT(VALUE_MAX)) == 0)
-		parts->max = state->max;
+	parts->squares_rest = 0;
+	parts->moment = 0;
+	parts->sum.kind = VALUE_NULL;
+	parts->sum_squares.kind = VALUE_NULL;
 
 	if (UsesNumeric(state))
 	{
@@ -154,11 +156,10 @@ GetParts(const ValueState *state, ValueParts *parts)
 	else
 	{
 		if (HAS(state, VALUE_SUM))
-			parts->exact &= TotalOf(&state->exact.sum, &state->rounded.sum,
-									has_rounded, &parts->sum);
+			parts->exact = TotalOf(state, &state->exact.sum, &state->rounded.sum, &parts->sum);
 		if (HAS(state, VALUE_SUM_SQUARES) &&
-			!TotalOf(&state->exact.squares, &state->rounded.squares,
-					 has_rounded, &parts->sum_squares))
+			!TotalOf(state, &state->exact.squares, &state->rounded.squares,
+					 &parts->sum_squares))
 			parts->exact = parts->exact && !has_rounded &&
 				SumToPair(&state->exact.squares, &parts->sum_squares.number,
 						  &parts->squares_rest);
@@ -200,7 +201,9 @@ MergeSums(ValueState *state, const ValueState *finer)
 		return;
 	}
 
-	GetParts(finer, &parts);
+	GetSums(finer, &parts);
+	parts.min = StateMin(finer);
+	parts.max = StateMax(finer);
 	AddParts(state, &parts);
 }
 
@@ -222,6 +225,57 @@ MergeValueState(ValueState *state, const ValueState *finer)
 }
 
 /*
+ * Writes a number into a row; the column takes its JSON as it is.
+ */
+static inline void
+StoreNumber(DataBlock *block, Column *column, int row, const Value *number)
+{
+	if (likely(number->kind == VALUE_DOUBLE && column->json == NULL))
+	{
+		column->kinds[row] = VALUE_DOUBLE;
+		column->numbers[row] = number->number;
+	}
+	else
+		SetColumnValue(block, column, row, number);
+}
+
+/*
+ * Writes an extreme into a row, unless it is not known.  Its JSON belongs to
+ * the state.
+ */
+static inline void
+StoreExtreme(const ValueState *state, DataBlock *block, Column *column, int row,
+			 const Value *extreme, ValueDownsampler which)
+{
+	if (likely(extreme->kind == VALUE_DOUBLE && state->unknown == 0))
+		StoreNumber(block, column, row, extreme);
+	else
+	{
+		Value		copy = CopyValue(extreme);
+
+		if (state->unknown & VALUE_DOWNSAMPLER_BIT(which))
+			copy = NullValue;
+		SetColumnValue(block, column, row, &copy);
+	}
+}
+
+/*
+ * Writes what the second central moment needs beside the sums into a row, in
+ * the form that SetStoredMoment() reads.
+ */
+static inline void
+StoreMoment(DataBlock *block, Column *column, int row, const ValueParts *parts)
+{
+	Value		moment = NullValue;
+
+	if (!parts->exact)
+		moment = DoubleValue(parts->moment);
+	else if (parts->squares_rest < 0)
+		moment = DoubleValue(parts->squares_rest);
+	StoreNumber(block, column, row, &moment);
+}
+
+/*
  * Writes the state into a row of a block, as far as the block has columns for
  * it.  What the block points to is allocated in the current memory context.
  */
@@ -229,15 +283,11 @@ void
 StoreValueState(const ValueState *state, DataBlock *block, int row)
 {
 	ValueParts	parts;
-	Value		value;
+	Value		frequencies;
 
-	if (state->count > 0)
-		GetParts(state, &parts);
-	else
-	{
-		memset(&parts, 0, sizeof(parts));
-		parts.exact = true;
-	}
+	GetSums(state, &parts);
+	if (state->count == 0)
+		parts.sum = parts.sum_squares = NullValue;
 
 	for (int i = 0; i < block->ncolumns; i++)
 	{
@@ -249,30 +299,23 @@ StoreValueState(const ValueState *state, DataBlock *block, int row)
 				column->ints[row] = parts.count;
 				break;
 			case COLUMN_SUM:
-				SetColumnValue(block, column, row, &parts.sum);
+				StoreNumber(block, column, row, &parts.sum);
 				break;
 			case COLUMN_MIN:
-				value = CopyValue(&parts.min);	/* the state's own */
-				SetColumnValue(block, column, row, &value);
+				StoreExtreme(state, block, column, row, &state->min, VALUE_MIN);
 				break;
 			case COLUMN_MAX:
-				value = CopyValue(&parts.max);
-				SetColumnValue(block, column, row, &value);
+				StoreExtreme(state, block, column, row, &state->max, VALUE_MAX);
 				break;
 			case COLUMN_SUM_SQUARES:
-				SetColumnValue(block, column, row, &parts.sum_squares);
+				StoreNumber(block, column, row, &parts.sum_squares);
 				break;
 			case COLUMN_MOMENT:
-				value = NullValue;
-				if (!parts.exact)
-					value = DoubleValue(parts.moment);
-				else if (parts.squares_rest < 0)
-					value = DoubleValue(parts.squares_rest);
-				SetColumnValue(block, column, row, &value);
+				StoreMoment(block, column, row, &parts);
 				break;
 			case COLUMN_FREQUENCIES:
-				value = StateFrequencies(state);
-				SetColumnValue(block, column, row, &value);
+				frequencies = StateFrequencies(state);
+				SetColumnValue(block, column, row, &frequencies);
 				break;
 			case COLUMN_MEDIAN:
 				column->bytes[row] = NULL;
@@ -446,10 +489,11 @@ SetPartsMoment(ValueParts *parts, uint32 downsamplers, const Value *std_dev,
 	InitValueState(&state, VALUE_TYPE_NUMERIC, false, DefaultValueDownsamplers(VALUE_TYPE_NUMERIC),
 				   CurrentMemoryContext);
 	AddParts(&state, parts);
-	if (SumIsLossless(&state.exact.sum) && SumIsLossless(&state.exact.squares))
+	if (!state.exact.sum.inexact && !state.exact.squares.inexact)
 	{
 		derived = StateStdDev(&state);
-		if (derived.kind == VALUE_DOUBLE && derived.number == deviation)
+		if (derived.kind != VALUE_NULL &&
+			fabs(ValueToDouble(&derived) - deviation) <= DEVIATION_TOLERANCE * deviation)
 			return;
 	}
 	parts->exact = false;

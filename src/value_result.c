@@ -192,16 +192,21 @@ NumberOrNull(Numeric number, bool high_accuracy)
 }
 
 /*
- * Gives the sum over both groups as it is stored, and returns whether that
- * loses nothing.
+ * Gives a sum over both groups as it is stored, and returns whether that loses
+ * nothing.
  */
 bool
-TotalOf(const NumberSum *exact, const NumberSum *rounded, bool has_rounded, Value *result)
+TotalOf(const ValueState *state, const NumberSum *exact, const NumberSum *rounded, Value *result)
 {
 	NumberSum	total;
 
-	if (!has_rounded)
+	if (state->rounded.count == 0)
 		return SumToValue(exact, result);
+	if (state->exact.count == 0)
+	{
+		(void) SumToValue(rounded, result);
+		return false;
+	}
 
 	InitSum(&total, CurrentMemoryContext);
 	AddSum(&total, exact);
@@ -265,23 +270,33 @@ StateMean(const ValueState *state)
 										   (double) state->count).high);
 }
 
-Value
-StateSum(const ValueState *state)
+/*
+ * A sum over both groups, as clients see it.
+ */
+static Value
+TotalResult(const ValueState *state, const NumberSum *exact, const NumberSum *rounded)
 {
 	Value		result;
 
-	if (SumIsUnknown(state))
-		return NullValue;
 	if (UsesNumeric(state))
 	{
-		Numeric		sum;
-		Numeric		squares;
+		NumberSum	total;
 
-		NumericSums(state, &sum, &squares);
-		return NumberOrNull(sum, state->high_accuracy);
+		InitSum(&total, CurrentMemoryContext);
+		AddSum(&total, exact);
+		AddSum(&total, rounded);
+		return NumberOrNull(SumToNumeric(&total), state->high_accuracy);
 	}
-	(void) TotalOf(&state->exact.sum, &state->rounded.sum, state->rounded.count > 0, &result);
+	(void) TotalOf(state, exact, rounded, &result);
 	return result;
+}
+
+Value
+StateSum(const ValueState *state)
+{
+	if (SumIsUnknown(state))
+		return NullValue;
+	return TotalResult(state, &state->exact.sum, &state->rounded.sum);
 }
 
 Value
@@ -299,21 +314,9 @@ StateMax(const ValueState *state)
 Value
 StateSumSquares(const ValueState *state)
 {
-	Value		result;
-
 	if (SquaresAreUnknown(state))
 		return NullValue;
-	if (UsesNumeric(state))
-	{
-		Numeric		sum;
-		Numeric		squares;
-
-		NumericSums(state, &sum, &squares);
-		return NumberOrNull(squares, state->high_accuracy);
-	}
-	(void) TotalOf(&state->exact.squares, &state->rounded.squares,
-				   state->rounded.count > 0, &result);
-	return result;
+	return TotalResult(state, &state->exact.squares, &state->rounded.squares);
 }
 
 /*

@@ -101,7 +101,7 @@ extern void ReplaceExtreme(const ValueState *state, Value *extreme, const Value 
 						   int direction);
 extern int64 AddDownsampledValue(ValueState *state, Jsonb *json);
 extern bool UsesNumeric(const ValueState *state);
-extern bool TotalOf(const NumberSum *exact, const NumberSum *rounded, bool has_rounded,
+extern bool TotalOf(const ValueState *state, const NumberSum *exact, const NumberSum *rounded,
 					Value *result);
 extern void NumericSums(const ValueState *state, Numeric *sum, Numeric *squares);
 extern DoubleDouble MeanOfSums(const ValueSums *sums);

@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_query.h
+ *	  Queries on the tables of blocks, for the files that store and scan them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_STORE_QUERY_H
+#define DS_STORE_QUERY_H
+
+#include "block.h"
+#include "executor/spi.h"
+#include "stream.h"
+
+/* The place of a block among the blocks of its stream and level */
+typedef struct BlockKey
+{
+	StreamTime	start;
+	int64		seq;
+} BlockKey;
+
+/* A block that is stored */
+typedef struct StoredBlock
+{
+	BlockKey	key;
+	StreamTime	until;
+	int			count;
+	int64		bytes;
+	DataBlock  *rows;			/* NULL unless asked for */
+} StoredBlock;
+
+/* The queries; see store_query.c */
+typedef enum BlockQuery
+{
+	QUERY_TAIL,
+	QUERY_FROM_KEY,
+	QUERY_LAST_AT,
+	QUERY_FIRST_AFTER,
+	QUERY_NEXT_KEY,
+	QUERY_KEY,
+	QUERY_OVERLAP,
+	QUERY_FIRST,
+	QUERY_LAST,
+	QUERY_INSERT,
+	QUERY_UPDATE,
+	QUERY_DELETE_KEYS,
+	QUERY_DELETE_STREAM,
+	QUERY_SCAN,
+	QUERY_SCAN_REVERSE,
+	QUERY_COUNT
+} BlockQuery;
+
+extern SPIPlanPtr BlockPlan(Granularity level, BlockQuery which);
+extern void RunBlockQuery(Granularity level, BlockQuery which, Datum *values, bool read_only);
+extern StoredBlock *FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nblocks);
+extern StoredBlock *FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks);
+extern StoredBlock *FetchBlock(Granularity level, BlockQuery which, Datum *values);
+extern DataBlock *BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns);
+extern Datum KeyStart(const BlockKey *key);
+
+#endif							/* DS_STORE_QUERY_H */

@@ -1,0 +1,233 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_scan.c
+ *	  Reading the rows of a stream at a level, from blocks and head.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "plans.h"
+#include "store_block.h"
+#include "store_query.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* Blocks at the end of a level that tell how dense it is */
+#define ESTIMATE_BLOCKS	16
+
+/* Blocks that a scan fetches at once */
+#define SCAN_BATCH		8
+
+struct BlockScan
+{
+	Portal		portal;
+	SPITupleTable *tuples;
+	uint64		ntuples;
+	uint64		next;
+	const DataBlock *head_rows;		/* NULL when there are none, or done */
+	StreamTime	from;
+	StreamTime	to;
+	bool		reverse;
+	bool		blocks_done;
+	uint32		columns;
+	MemoryContext context;		/* of the block in hand */
+};
+
+/*
+ * The start of the first block or the end of the last one, with the active
+ * snapshot.
+ */
+static bool
+BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, StreamTime *bound)
+{
+	Datum		values[1];
+	StoredBlock *block;
+	int			nblocks;
+
+	values[0] = UUIDPGetDatum(id);
+	block = FetchBlocksActive(level, which, values, &nblocks);
+	if (nblocks > 0)
+		*bound = which == QUERY_FIRST ? block->key.start : block->until;
+	pfree(block);
+
+	return nblocks > 0;
+}
+
+/*
+ * The time of the first row stored in blocks of a stream at a level.
+ */
+bool
+FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start)
+{
+	return BlockBound(id, level, QUERY_FIRST, start);
+}
+
+/*
+ * The time of the last row stored in blocks of a stream at a level.
+ */
+bool
+LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
+{
+	return BlockBound(id, level, QUERY_LAST, until);
+}
+
+/*
+ * Begins to read the rows of a stream at a level in [from, to], with the
+ * active snapshot.  "head_rows" (may be NULL) are read behind those in blocks,
+ * and belong to the caller.  Only "columns" are decoded.
+ */
+BlockScan *
+BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_rows,
+			   StreamTime from, StreamTime to, bool reverse, uint32 columns)
+{
+	BlockScan  *scan = palloc0(sizeof(BlockScan));
+	Datum		values[3];
+
+	from = Max(from, STREAM_TIME_MIN);
+	to = Min(to, STREAM_TIME_MAX);
+
+	scan->head_rows = head_rows;
+	scan->from = from;
+	scan->to = to;
+	scan->reverse = reverse;
+	scan->columns = columns;
+	scan->context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan",
+										  ALLOCSET_DEFAULT_SIZES);
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(from));
+	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(to));
+	scan->portal = OpenPlan(BlockPlan(level, reverse ? QUERY_SCAN_REVERSE : QUERY_SCAN), values, true);
+
+	return scan;
+}
+
+/*
+ * The rows of a block that lie in the scan's range: [*first, *last).
+ */
+static bool
+RowsInRange(const BlockScan *scan, const DataBlock *block, int *first, int *last)
+{
+	*first = BlockLowerBound(block, scan->from);
+	*last = BlockUpperBound(block, scan->to);
+
+	return *first < *last;
+}
+
+/*
+ * The scan's next block from the table, or NULL when there is none.
+ */
+static DataBlock *
+FetchNextBlock(BlockScan *scan)
+{
+	DataBlock  *block;
+	MemoryContext old_context;
+
+	if (scan->blocks_done)
+		return NULL;
+
+	if (scan->next >= scan->ntuples)
+	{
+		if (scan->tuples != NULL)
+			SPI_freetuptable(scan->tuples);
+		scan->ntuples = FetchRows(scan->portal, SCAN_BATCH);
+		scan->tuples = SPI_tuptable;
+		scan->next = 0;
+		if (scan->ntuples == 0)
+		{
+			scan->blocks_done = true;
+			return NULL;
+		}
+	}
+
+	MemoryContextReset(scan->context);
+	old_context = MemoryContextSwitchTo(scan->context);
+	block = BlockAttribute(scan->tuples->vals[scan->next++], scan->tuples->tupdesc, 1, scan->columns);
+	MemoryContextSwitchTo(old_context);
+
+	return block;
+}
+
+/*
+ * The next block of a scan that has rows in range, which are [*first, *last),
+ * or NULL at the end.  It is valid until the next call.
+ */
+DataBlock *
+NextBlock(BlockScan *scan, int *first, int *last)
+{
+	const DataBlock *head_rows = scan->head_rows;
+	DataBlock  *block;
+
+	CHECK_FOR_INTERRUPTS();
+
+	/* The head is the newest, so it is last, or first in reverse. */
+	if (scan->reverse && head_rows != NULL)
+	{
+		scan->head_rows = NULL;
+		if (RowsInRange(scan, head_rows, first, last))
+			return unconstify(DataBlock *, head_rows);
+	}
+
+	while ((block = FetchNextBlock(scan)) != NULL)
+	{
+		if (RowsInRange(scan, block, first, last))
+			return block;
+	}
+
+	if (!scan->reverse && head_rows != NULL)
+	{
+		scan->head_rows = NULL;
+		if (RowsInRange(scan, head_rows, first, last))
+			return unconstify(DataBlock *, head_rows);
+	}
+
+	return NULL;
+}
+
+/*
+ * Ends a scan.  One that an error interrupts is cleaned up with the
+ * transaction.
+ */
+void
+EndBlockScan(BlockScan *scan)
+{
+	if (scan->tuples != NULL)
+		SPI_freetuptable(scan->tuples);
+	SPI_cursor_close(scan->portal);
+	MemoryContextDelete(scan->context);
+	pfree(scan);
+}
+
+/*
+ * A guess of the rows of a stream at a level in [from, to], for the planner:
+ * as dense everywhere as in its last blocks.
+ */
+double
+EstimateBlockRows(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to)
+{
+	Datum		values[2];
+	StoredBlock *first;
+	StoredBlock *tail;
+	int			nfirst;
+	int			ntail;
+	double		rows = 0;
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = Int64GetDatum(ESTIMATE_BLOCKS);
+	first = FetchBlocksActive(level, QUERY_FIRST, values, &nfirst);
+	tail = FetchBlocksActive(level, QUERY_TAIL, values, &ntail);
+	if (nfirst == 0 || ntail == 0)
+		return 0;
+
+	from = Max(from, first->key.start);
+	to = Min(to, tail[0].until);
+	if (from > to)
+		return 0;
+
+	for (int i = 0; i < ntail; i++)
+		rows += tail[i].count;
+
+	return rows * ((double) (to - from) + 1) / ((double) (tail[0].until - tail[ntail - 1].key.start) + 1);
+}
