@@ -144,8 +144,7 @@ FetchRows(Portal portal, long count)
  *
  * A plan that was made while the table was small reads all of it.  Where a
  * table grows by much in a short time, the statistics that would put an end to
- * that come too late, or never if it is within one transaction.  This counts
- * for the server's own plans, that check foreign keys, as well.
+ * that come too late, or never if it is within one transaction.
  */
 void
 ForgetPlans(const char *table)

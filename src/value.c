@@ -143,14 +143,23 @@ JsonValue(Jsonb *json)
 	return value;
 }
 
+/*
+ * Returns a number as JSON.
+ *
+ * It is put together here as JsonbValueToJsonb() would do it, an array with one
+ * element that is marked as a scalar, but without the latter's buffers.
+ */
 Jsonb *
 JsonbFromNumeric(Numeric number)
 {
-	JsonbValue	value;
+	Size		size = offsetof(Jsonb, root.children) + sizeof(JEntry) + VARSIZE(number);
+	Jsonb	   *result = palloc(size);
 
-	value.type = jbvNumeric;
-	value.val.numeric = number;
-	return JsonbValueToJsonb(&value);
+	SET_VARSIZE(result, size);
+	result->root.header = 1 | JB_FARRAY | JB_FSCALAR;
+	result->root.children[0] = JENTRY_ISNUMERIC | JENTRY_HAS_OFF | VARSIZE(number);
+	memcpy(&result->root.children[1], number, VARSIZE(number));
+	return result;
 }
 
 /*

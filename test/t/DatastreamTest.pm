@@ -64,23 +64,23 @@ sub create_checks
 				'10minutes', 'hours', '6hours', 'days', 'months', 'years']) WITH ORDINALITY AS l(granularity, n)
 		$$;
 
-		CREATE FUNCTION test.near(a numeric, b numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS
-			$$ SELECT a IS NOT DISTINCT FROM b OR abs(a - b) <= 1e-14 * greatest(abs(a), abs(b)) $$;
+		CREATE FUNCTION test.near(a numeric, b numeric, scale numeric) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+			$$ SELECT a IS NOT DISTINCT FROM b OR abs(a - b) <= 1e-13 * scale $$;
 
 		-- Buckets of a numeric stream that are not what its datapoints give
 		CREATE FUNCTION test.wrong_buckets(id uuid, highest text, level text, downsampled_until timestamptz)
 			RETURNS SETOF text LANGUAGE sql AS $$
 			SELECT format('%s %s: bucket %s is %s, %s and should be %s', tags, level, coalesce(d.t, e.t), d.v, d.times, e)
 			FROM (SELECT ds_round(level, t) AS t, count(v) AS c, sum(v::numeric) AS s, min(v::numeric) AS l, max(v::numeric) AS u,
-					sum(v::numeric * v::numeric) AS q, min(t) AS a, max(t) AS z
+					sum(v::numeric * v::numeric) AS q, sum(abs(v::numeric)) AS size, min(t) AS a, max(t) AS z
 				FROM ds_get_data(id, highest) GROUP BY 1) e
 			FULL JOIN ds_get_data(id, level) d ON d.t = e.t, datastream.streams
 			WHERE stream_id = id AND NOT CASE
 				WHEN e.t IS NULL THEN d.t < downsampled_until AND d.v->>'c' = '0'
 				WHEN e.t >= downsampled_until OR downsampled_until IS NULL THEN d.t IS NULL
 				WHEN d.t IS NULL THEN false
-				ELSE (d.v->>'c')::bigint = e.c AND test.near((d.v->>'s')::numeric, e.s) AND (d.v->>'l')::numeric IS NOT DISTINCT FROM e.l
-					AND (d.v->>'u')::numeric IS NOT DISTINCT FROM e.u AND test.near((d.v->>'q')::numeric, e.q)
+				ELSE (d.v->>'c')::bigint = e.c AND test.near((d.v->>'s')::numeric, e.s, e.size) AND (d.v->>'l')::numeric IS NOT DISTINCT FROM e.l
+					AND (d.v->>'u')::numeric IS NOT DISTINCT FROM e.u AND test.near((d.v->>'q')::numeric, e.q, e.q)
 					AND (d.times->>'a')::timestamptz = e.a AND (d.times->>'z')::timestamptz = e.z END
 		$$;
 
