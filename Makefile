@@ -21,7 +21,7 @@ REGRESS = $(foreach test,$(TESTS),$(filter $(test),$(TEST_FILES))) \
 	$(filter-out $(TESTS) $(LAST_TESTS),$(TEST_FILES)) \
 	$(foreach test,$(LAST_TESTS),$(filter $(test),$(TEST_FILES)))
 REGRESS := $(strip $(REGRESS))
-REGRESS_OPTS = --inputdir=test
+REGRESS_OPTS = --inputdir=test --outputdir=test
 
 # Before version 16 the expected results lie in the input directory; from then
 # on their directory has an option of its own.

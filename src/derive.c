@@ -597,7 +597,8 @@ DeriveFromList(ChangeList *list)
 		return;
 
 	dependants = FindDependants(list->changes, list->count, false, &ndependants);
-	LockStreams(dependants, ndependants, false);
+	if (ndependants > 1)
+		LockStreams(dependants, ndependants, false);
 	for (int i = 0; i < ndependants; i++)
 		BringUpToDate(&dependants[i], list, false);
 }

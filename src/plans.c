@@ -68,7 +68,8 @@ PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 		SPI_freeplan(stale);
 	}
 
-	plan = SPI_prepare(query, nargs, (Oid *) argtypes);
+	/* Parameters never make another plan the better one. */
+	plan = SPI_prepare_cursor(query, nargs, (Oid *) argtypes, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 	if (SPI_keepplan(plan) != 0)

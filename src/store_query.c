@@ -36,12 +36,15 @@ typedef struct BlockQueryInfo
 #define KEY			"ROW(start, seq)"
 #define FROM_TABLE	" FROM datastream.%1$s WHERE " STREAM
 
-/* Blocks that may have rows in [$2, $3]: from the last that starts before $2 */
+/*
+ * Blocks that may have rows in [$2, $3]: from the last that starts before $2,
+ * unless it ends before that
+ */
 #define IN_RANGE \
 	" AND start OPERATOR(pg_catalog.>=) COALESCE(" \
 	"(SELECT b.start FROM datastream.%1$s b WHERE b.stream_id OPERATOR(pg_catalog.=) $1" \
 	" AND b.start OPERATOR(pg_catalog.<) $2 ORDER BY b.start DESC LIMIT 1), $2)" \
-	" AND start OPERATOR(pg_catalog.<=) $3 "
+	" AND start OPERATOR(pg_catalog.<=) $3 AND until OPERATOR(pg_catalog.>=) $2 "
 
 static const BlockQueryInfo BlockQueries[QUERY_COUNT] = {
 	[QUERY_TAIL] = {

@@ -244,7 +244,7 @@ Value
 StateMean(const ValueState *state)
 {
 	NumberSum	total;
-	double		divisor;
+	int128		divisor;
 
 	if (SumIsUnknown(state))
 		return NullValue;
@@ -262,12 +262,19 @@ StateMean(const ValueState *state)
 								 state->high_accuracy);
 	}
 
-	divisor = (double) state->count * DoublePowers[total.scale];
-	if (!total.inexact && fabs((double) total.units) < DOUBLE_INTEGER_MAX &&
-		divisor < DOUBLE_INTEGER_MAX)
-		return DoubleValue((double) total.units / divisor);
+	divisor = (int128) state->count * Int128Power(total.scale);
+	if (!total.inexact)
+	{
+		if (fabs((double) total.units) < DOUBLE_INTEGER_MAX &&
+			divisor < (int128) DOUBLE_INTEGER_MAX)
+			return DoubleValue((double) total.units / (double) divisor);
+
+		/* a long integer keeps its digits */
+		if (total.units % divisor == 0)
+			return NumberFromNumeric(UnitsToNumeric(total.units / divisor, 0), false);
+	}
 	return DoubleValue(DivideDoubleDouble(SumToDoubleDouble(&total),
-										   (double) state->count).high);
+										  (double) state->count).high);
 }
 
 /*
