@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "datapoint.h"
+#include "dependants.h"
 #include "derive.h"
 #include "derive_run.h"
 #include "errors.h"
@@ -533,55 +534,6 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
 	}
 
 	return was_pending || derivation->advanced || derivation->changed;
-}
-
-/*
- * The streams that derive from the sources of changes, directly or through
- * others, each behind those that it derives from.
- */
-static pg_uuid_t *
-FindDependants(const SourceChange *changes, int nchanges, bool direct_only, int *ndependants)
-{
-	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDARRAYOID, TEXTARRAYOID, BOOLOID};
-	Datum	   *ids = palloc(sizeof(Datum) * nchanges);
-	Datum	   *levels = palloc(sizeof(Datum) * nchanges);
-	Datum		values[3];
-	pg_uuid_t  *dependants;
-
-	for (int i = 0; i < nchanges; i++)
-	{
-		ids[i] = UUIDPGetDatum(&changes[i].source);
-		levels[i] = CStringGetTextDatum(GranularityName(changes[i].level));
-	}
-	values[0] = PointerGetDatum(construct_array(ids, nchanges, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
-	values[1] = PointerGetDatum(construct_array(levels, nchanges, TEXTOID, -1, false, TYPALIGN_INT));
-	values[2] = BoolGetDatum(!direct_only);
-
-	RunSavedQuery(&slot,
-				  "WITH RECURSIVE dependants(stream_id, depth) AS ("
-				  "SELECT d.stream_id, 1 FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2))"
-				  " c(source_id, granularity) JOIN datastream.sources d"
-				  " ON d.source_id OPERATOR(pg_catalog.=) c.source_id"
-				  " AND d.granularity OPERATOR(pg_catalog.=) c.granularity"
-				  " UNION SELECT d.stream_id, p.depth OPERATOR(pg_catalog.+) 1"
-				  " FROM dependants p JOIN datastream.sources d"
-				  " ON d.source_id OPERATOR(pg_catalog.=) p.stream_id WHERE $3)"
-				  " SELECT stream_id, pg_catalog.max(depth) FROM dependants"
-				  " GROUP BY stream_id ORDER BY 2, 1",
-				  3, argtypes, values, NULL, false);
-
-	*ndependants = (int) SPI_processed;
-	dependants = palloc(sizeof(pg_uuid_t) * (*ndependants + 1));
-	for (int i = 0; i < *ndependants; i++)
-	{
-		bool		isnull;
-
-		dependants[i] = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
-	}
-	SPI_freetuptable(SPI_tuptable);
-
-	return dependants;
 }
 
 /*

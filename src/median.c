@@ -13,9 +13,9 @@
  * The stored form is a byte that says which, and
  *	 FORM_DOUBLES: count, numbers in order
  *	 FORM_DECIMALS: count, for each number in order its length and text
- *	 FORM_SKETCH: count of zeros, smallest and largest number as 8 bytes each,
- *		for the negative and for the positive numbers the number of bins, their
- *		indexes and their counts
+ *	 FORM_SKETCH: count of zeros; for the negative and for the positive numbers
+ *		the number of bins, their indexes, their counts, and the numbers that
+ *		all of a bin are (0 for a bin of one, which is not worth its bytes)
  * with the encodings of codec.h.
  *
  *-------------------------------------------------------------------------
@@ -30,7 +30,6 @@
 #include "median.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/float.h"
 #include "utils/memutils.h"
 
 #define RELATIVE_ACCURACY	0.005
@@ -42,15 +41,22 @@
  */
 #define INDEX_MAX			(1 << 20)
 
+/* Bins that are encoded together */
+#define BINS_AT_ONCE		1024
+
 #define FORM_DOUBLES		1
 #define FORM_DECIMALS		2
 #define FORM_SKETCH			3
 
-/* A bin with numbers from GAMMA^(index - 1) up to GAMMA^index, that included */
+/*
+ * A bin with numbers from GAMMA^(index - 1) up to GAMMA^index, that included.
+ * Often all of them are the same, and then that one is known.
+ */
 typedef struct Bin
 {
 	int32		index;
 	int64		count;
+	double		only;			/* the number that all are, or 0 */
 } Bin;
 
 /* The bins of the numbers of one sign, by index */
@@ -78,8 +84,6 @@ struct Median
 	/* the sketch, once they are many */
 	bool		sketch;
 	int64		zeros;
-	double		smallest;
-	double		largest;
 	BinList		negative;
 	BinList		positive;
 };
@@ -136,20 +140,17 @@ AddMedianCount(Median *median, int64 count)
  */
 
 /*
- * Counts numbers in a bin.
+ * Counts numbers in a bin; "only" is the magnitude that all of them have, or 0.
  */
 static void
-CountInBin(Median *median, BinList *list, int32 index, int64 count)
+CountInBin(Median *median, BinList *list, int32 index, int64 count, double only)
 {
 	int			low = 0;
 	int			high = list->length;
 
 	/* numbers near each other in time often are in value */
 	if (list->latest < list->length && list->bins[list->latest].index == index)
-	{
-		list->bins[list->latest].count += count;
-		return;
-	}
+		low = high = list->latest;
 
 	while (low < high)
 	{
@@ -178,9 +179,12 @@ CountInBin(Median *median, BinList *list, int32 index, int64 count)
 				sizeof(Bin) * (list->length - low));
 		list->bins[low].index = index;
 		list->bins[low].count = 0;
+		list->bins[low].only = only;
 		list->length++;
 	}
 	list->bins[low].count += count;
+	if (list->bins[low].only != only)
+		list->bins[low].only = 0;
 	list->latest = low;
 }
 
@@ -207,12 +211,10 @@ BinIndex(double logarithm)
 static void
 CountDoubleInSketch(Median *median, double number, int64 count)
 {
-	median->smallest = Min(median->smallest, number);
-	median->largest = Max(median->largest, number);
 	if (number > 0)
-		CountInBin(median, &median->positive, BinIndex(log(number)), count);
+		CountInBin(median, &median->positive, BinIndex(log(number)), count, number);
 	else if (number < 0)
-		CountInBin(median, &median->negative, BinIndex(log(-number)), count);
+		CountInBin(median, &median->negative, BinIndex(log(-number)), count, -number);
 	else
 		median->zeros += count;
 }
@@ -242,10 +244,8 @@ CountDecimalInSketch(Median *median, Numeric decimal, int64 count)
 	number = atof(text);
 	logarithm += log(fabs(number));
 
-	median->smallest = Min(median->smallest, number < 0 ? -get_float8_infinity() : 0);
-	median->largest = Max(median->largest, number > 0 ? get_float8_infinity() : 0);
 	CountInBin(median, number < 0 ? &median->negative : &median->positive,
-			   BinIndex(logarithm), count);
+			   BinIndex(logarithm), count, 0);
 	pfree(text);
 }
 
@@ -256,8 +256,6 @@ static void
 StartSketch(Median *median)
 {
 	median->sketch = true;
-	median->smallest = get_float8_infinity();
-	median->largest = -get_float8_infinity();
 
 	for (int i = 0; i < median->count; i++)
 	{
@@ -269,20 +267,22 @@ StartSketch(Median *median)
 }
 
 /*
- * Returns the number in the middle of a bin, in the sense of the relative
- * error.
+ * Returns the number that stands for a bin: the one that all are, or the one
+ * in the middle, in the sense of the relative error.
  */
 static Value
-BinValue(const Median *median, int32 index, bool negative)
+BinValue(const Median *median, const Bin *bin, bool negative)
 {
-	double		magnitude = 2 / (1 + GAMMA) * pow(GAMMA, index);
-	double		number = negative ? -magnitude : magnitude;
+	double		magnitude = bin->only;
 	Value		result = {VALUE_DOUBLE};
+
+	if (magnitude == 0)
+		magnitude = 2 / (1 + GAMMA) * pow(GAMMA, bin->index);
 
 	/* beyond doubles there are still decimals */
 	if (isinf(magnitude) || magnitude == 0)
 	{
-		double		exponent = index * log10(GAMMA);
+		double		exponent = bin->index * log10(GAMMA);
 		double		whole = floor(exponent);
 		char		text[64];
 
@@ -291,7 +291,7 @@ BinValue(const Median *median, int32 index, bool negative)
 		return NumberFromNumeric(NumericFromText(text), median->high_accuracy);
 	}
 
-	result.number = Min(Max(number, median->smallest), median->largest);
+	result.number = negative ? -magnitude : magnitude;
 	return result;
 }
 
@@ -307,7 +307,7 @@ SketchRank(const Median *median, int64 rank)
 	{
 		rank -= median->negative.bins[i].count;
 		if (rank < 0)
-			return BinValue(median, median->negative.bins[i].index, true);
+			return BinValue(median, &median->negative.bins[i], true);
 	}
 	rank -= median->zeros;
 	if (rank < 0)
@@ -316,7 +316,7 @@ SketchRank(const Median *median, int64 rank)
 	{
 		rank -= median->positive.bins[i].count;
 		if (rank < 0)
-			return BinValue(median, median->positive.bins[i].index, false);
+			return BinValue(median, &median->positive.bins[i], false);
 	}
 	elog(ERROR, "rank is beyond the numbers of a sketch");
 }
@@ -457,7 +457,8 @@ static void
 MergeBins(Median *median, BinList *list, const BinList *other)
 {
 	for (int i = 0; i < other->length; i++)
-		CountInBin(median, list, other->bins[i].index, other->bins[i].count);
+		CountInBin(median, list, other->bins[i].index, other->bins[i].count,
+				   other->bins[i].only);
 }
 
 /*
@@ -490,8 +491,6 @@ MergeMedian(Median *median, const Median *other)
 	if (!median->sketch)
 		StartSketch(median);
 	AddMedianCount(median, other->count);
-	median->smallest = Min(median->smallest, other->smallest);
-	median->largest = Max(median->largest, other->largest);
 	median->zeros += other->zeros;
 	MergeBins(median, &median->negative, &other->negative);
 	MergeBins(median, &median->positive, &other->positive);
@@ -563,61 +562,56 @@ MedianValue(Median *median)
  */
 
 static void
-WriteDouble(StringInfo buf, double number)
-{
-	StoreUInt64(WriteRoom(buf, sizeof(uint64)), DoubleToBits(number));
-	buf->len += sizeof(uint64);
-}
-
-static double
-ReadDouble(Reader *reader)
-{
-	return BitsToDouble(LoadUInt64(ReadBytes(reader, sizeof(uint64))));
-}
-
-static void
 WriteBins(StringInfo buf, const BinList *list)
 {
-	int64		indexes[CODEC_MAX_COUNT];
-	int64		counts[CODEC_MAX_COUNT];
+	int64		indexes[BINS_AT_ONCE];
+	int64		counts[BINS_AT_ONCE];
+	double		only[BINS_AT_ONCE];
 
 	WriteVarint(buf, list->length);
-	for (int done = 0; done < list->length; done += CODEC_MAX_COUNT)
+	for (int done = 0; done < list->length; done += BINS_AT_ONCE)
 	{
-		int			n = Min(list->length - done, CODEC_MAX_COUNT);
+		int			n = Min(list->length - done, BINS_AT_ONCE);
 
 		for (int i = 0; i < n; i++)
 		{
-			indexes[i] = list->bins[done + i].index;
-			counts[i] = list->bins[done + i].count;
+			const Bin  *bin = &list->bins[done + i];
+
+			indexes[i] = bin->index;
+			counts[i] = bin->count;
+			only[i] = bin->count > 1 ? bin->only : 0;
 		}
 		EncodeInts(buf, indexes, n);
 		EncodeInts(buf, counts, n);
+		EncodeDoubles(buf, only, n);
 	}
 }
 
 static void
 ReadBins(Median *median, BinList *list, Reader *reader)
 {
-	int64		indexes[CODEC_MAX_COUNT];
-	int64		counts[CODEC_MAX_COUNT];
+	int64		indexes[BINS_AT_ONCE];
+	int64		counts[BINS_AT_ONCE];
+	double		only[BINS_AT_ONCE];
 	uint64		length = ReadVarint(reader);
 
-	for (uint64 done = 0; done < length; done += CODEC_MAX_COUNT)
+	for (uint64 done = 0; done < length; done += BINS_AT_ONCE)
 	{
-		int			n = (int) Min(length - done, CODEC_MAX_COUNT);
+		int			n = (int) Min(length - done, BINS_AT_ONCE);
 
 		CHECK_FOR_INTERRUPTS();
 		if (BytesLeft(reader) == 0)
 			ReportDamagedBlock("It ends too early.");
 		DecodeInts(reader, indexes, n);
 		DecodeInts(reader, counts, n);
+		DecodeDoubles(reader, only, n);
 		for (int i = 0; i < n; i++)
 		{
-			if (indexes[i] < -INDEX_MAX || indexes[i] > INDEX_MAX || counts[i] <= 0)
+			if (indexes[i] < -INDEX_MAX || indexes[i] > INDEX_MAX || counts[i] <= 0 ||
+				!(only[i] >= 0) || isinf(only[i]))
 				ReportDamagedBlock("A bin of a median is out of range.");
 			AddMedianCount(median, counts[i]);
-			CountInBin(median, list, (int32) indexes[i], counts[i]);
+			CountInBin(median, list, (int32) indexes[i], counts[i], only[i]);
 		}
 	}
 }
@@ -638,8 +632,6 @@ MedianToBytes(Median *median)
 	{
 		WriteByte(&buf, FORM_SKETCH);
 		WriteVarint(&buf, median->zeros);
-		WriteDouble(&buf, median->smallest);
-		WriteDouble(&buf, median->largest);
 		WriteBins(&buf, &median->negative);
 		WriteBins(&buf, &median->positive);
 	}
@@ -719,16 +711,12 @@ static void
 ReadSketch(Median *median, Reader *reader)
 {
 	int64		zeros = (int64) ReadVarint(reader);
-	double		smallest = ReadDouble(reader);
-	double		largest = ReadDouble(reader);
 
-	if (zeros < 0 || !(smallest <= largest))
+	if (zeros < 0)
 		ReportDamagedBlock("A median is out of range.");
 
 	if (!median->sketch)
 		StartSketch(median);
-	median->smallest = Min(median->smallest, smallest);
-	median->largest = Max(median->largest, largest);
 	median->zeros += zeros;
 	AddMedianCount(median, zeros);
 	ReadBins(median, &median->negative, reader);
