@@ -5,6 +5,11 @@ MODULE_big = datastream
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PGFILEDESC = "datastream - time series at many granularities"
 
+# The library's own functions are its own, also where the server has one of the
+# same name.
+SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
+comma := ,
+
 # What CREATE EXTENSION runs is put together from these files, in this order.
 SQL = $(wildcard $(addprefix sql/,$(addsuffix .sql,datastream streams aggregates)))
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql

@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "datapoint.h"
 #include "dependants.h"
 #include "derive.h"
@@ -24,8 +23,6 @@
 #include "miscadmin.h"
 #include "operator.h"
 #include "plans.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 

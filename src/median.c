@@ -453,12 +453,21 @@ AddToMedian(Median *median, const Value *number, int64 count)
 		CountDecimalInSketch(median, NumericFromValue(number), count);
 }
 
+/*
+ * The number that all of a bin are, as far as the stored form keeps it
+ */
+static double
+StoredOnly(const Bin *bin)
+{
+	return bin->count > 1 ? bin->only : 0;
+}
+
 static void
 MergeBins(Median *median, BinList *list, const BinList *other)
 {
 	for (int i = 0; i < other->length; i++)
 		CountInBin(median, list, other->bins[i].index, other->bins[i].count,
-				   other->bins[i].only);
+				   StoredOnly(&other->bins[i]));
 }
 
 /*
@@ -579,7 +588,7 @@ WriteBins(StringInfo buf, const BinList *list)
 
 			indexes[i] = bin->index;
 			counts[i] = bin->count;
-			only[i] = bin->count > 1 ? bin->only : 0;
+			only[i] = StoredOnly(bin);
 		}
 		EncodeInts(buf, indexes, n);
 		EncodeInts(buf, counts, n);

@@ -21,7 +21,7 @@ $primary->safe_psql(
 	'postgres', q{
 	SET client_min_messages = error;
 	SELECT ds_append(test.stream('all'), i, test.at(100000 + 61 * i)) FROM generate_series(0, 99) i;
-	SELECT ds_downsample_streams('{"name": "all"}');
+	SELECT ds_downsample_streams();
 	SELECT ds_append(test.stream('all'), 1, test.at(200000));
 	SELECT ds_ensure_stream('{"name": "new"}')});
 $primary->wait_for_catchup($standby);

@@ -47,6 +47,7 @@ sub new_node
 #	at(n)			a time, n seconds after the turn of the millennium
 #	violations()	what is wrong with what is stored; nothing if all is well
 #	fingerprint()	all that clients can see of all streams, as one hash
+#	state()			all that is stored, as one number
 sub create_checks
 {
 	my ($node, $db) = @_;
@@ -115,6 +116,20 @@ sub create_checks
 			RETURN QUERY SELECT w FROM ds_find_streams() s, test.levels() h, test.levels() l,
 				LATERAL test.wrong_buckets(s.stream_id, h.granularity, l.granularity, (s.downsampled_until->>l.granularity)::timestamptz) w
 				WHERE h.granularity = s.highest_granularity AND l.n > h.n AND s.value_type = 'numeric' AND s.value_downsamplers @> '{sum,min,max,sum_squares}';
+		END
+		$$;
+
+		CREATE FUNCTION test.state() RETURNS numeric LANGUAGE plpgsql AS $$
+		DECLARE
+			tab regclass;
+			part numeric;
+			result numeric := 0;
+		BEGIN
+			FOR tab IN SELECT oid FROM pg_class WHERE relnamespace = 'datastream'::regnamespace AND relkind = 'r' AND relname <> 'runs' ORDER BY relname LOOP
+				EXECUTE format('SELECT coalesce(sum(hashtextextended(x::text, 0)), 0) FROM %s x', tab) INTO part;
+				result := result * 3 + part;
+			END LOOP;
+			RETURN result;
 		END
 		$$;
 
