@@ -23,6 +23,7 @@
 #ifndef DS_CODEC_H
 #define DS_CODEC_H
 
+#include "compat.h"
 #include "lib/stringinfo.h"
 #include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
@@ -91,7 +92,7 @@ typedef struct EncodedColumn
 #define ENCODED_COLUMNS_MAX		(COLUMN_ID_MAX + 1)
 
 /* codec_block.c */
-extern void ReportDamagedBlock(const char *detail) pg_attribute_noreturn();
+pg_noreturn extern void ReportDamagedBlock(const char *detail);
 extern int	DescribeEncodedBlock(const struct varlena *encoded, EncodedColumn *columns);
 
 /* codec_pack.c */

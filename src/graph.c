@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "decimal.h"
 #include "graph.h"
 #include "mb/pg_wchar.h"
@@ -29,7 +30,7 @@ typedef struct Vertex
  * Raises the error for a value that is not a graph; "detail" is a sentence
  * that says where.
  */
-static void pg_attribute_noreturn()
+pg_noreturn static void
 GraphError(char *detail)
 {
 	ereport(ERROR,

@@ -15,7 +15,7 @@
  *	 FORM_DECIMALS: count, for each number in order its length and text
  *	 FORM_SKETCH: count of zeros; for the negative and for the positive numbers
  *		the number of bins, their indexes, their counts, and the numbers that
- *		all of a bin are (0 for a bin of one, which is not worth its bytes)
+ *		all of a bin are, or 0
  * with the encodings of codec.h.
  *
  *-------------------------------------------------------------------------
@@ -453,21 +453,12 @@ AddToMedian(Median *median, const Value *number, int64 count)
 		CountDecimalInSketch(median, NumericFromValue(number), count);
 }
 
-/*
- * The number that all of a bin are, as far as the stored form keeps it
- */
-static double
-StoredOnly(const Bin *bin)
-{
-	return bin->count > 1 ? bin->only : 0;
-}
-
 static void
 MergeBins(Median *median, BinList *list, const BinList *other)
 {
 	for (int i = 0; i < other->length; i++)
 		CountInBin(median, list, other->bins[i].index, other->bins[i].count,
-				   StoredOnly(&other->bins[i]));
+				   other->bins[i].only);
 }
 
 /*
@@ -588,7 +579,7 @@ WriteBins(StringInfo buf, const BinList *list)
 
 			indexes[i] = bin->index;
 			counts[i] = bin->count;
-			only[i] = StoredOnly(bin);
+			only[i] = bin->only;
 		}
 		EncodeInts(buf, indexes, n);
 		EncodeInts(buf, counts, n);

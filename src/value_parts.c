@@ -29,7 +29,7 @@ static const Value NullValue = {VALUE_NULL};
  * group.  Must come before they are added to its count.
  */
 void
-AddDeviations(ValueState *state, int64 count, DoubleDouble mean, double moment)
+AddDeviations(ValueState *state, int64 count, DoubleDouble mean, DoubleDouble moment)
 {
 	DoubleDouble offset;
 	DoubleDouble square;
@@ -42,7 +42,7 @@ AddDeviations(ValueState *state, int64 count, DoubleDouble mean, double moment)
 	square = MultiplyDoubleDouble(MultiplyDoubleDouble(offset, offset),
 								  DoubleDoubleOf((double) count));
 	state->deviations = AddDoubleDouble(state->deviations,
-										AddDoubleDouble(square, DoubleDoubleOf(moment)));
+										AddDoubleDouble(square, moment));
 }
 
 /*
@@ -85,7 +85,8 @@ AddParts(ValueState *state, const ValueParts *parts)
 		if (parts->moment == MOMENT_UNKNOWN || parts->sum.kind == VALUE_NULL)
 			state->unknown |= VALUE_DOWNSAMPLER_BIT(VALUE_STD_DEV);
 		else
-			AddDeviations(state, parts->count, MeanOfParts(parts), parts->moment);
+			AddDeviations(state, parts->count, MeanOfParts(parts),
+						  DoubleDoubleOf(parts->moment));
 	}
 	group->count += parts->count;
 	if (HAS(state, VALUE_SUM))

@@ -108,9 +108,9 @@ MeanOfSums(const ValueSums *sums)
 }
 
 /*
- * Returns the second central moment of the rounded group.
+ * Returns the second central moment of the rounded group, which is not empty.
  */
-double
+DoubleDouble
 RoundedMoment(const ValueState *state)
 {
 	const ValueSums *sums = &state->rounded;
@@ -122,7 +122,7 @@ RoundedMoment(const ValueState *state)
 	square = MultiplyDoubleDouble(MultiplyDoubleDouble(offset, offset),
 								  DoubleDoubleOf((double) sums->count));
 	result = SubtractDoubleDouble(Renormalize(state->deviations.high, state->deviations.low), square);
-	return Max(result.high, 0);
+	return result.high > 0 ? result : DoubleDoubleOf(0);
 }
 
 /*
@@ -139,10 +139,10 @@ BucketMoment(const ValueState *state)
 	if (state->rounded.count == 0)
 		return ExactMoment(state);
 	if (state->exact.count == 0)
-		return RoundedMoment(state);
+		return RoundedMoment(state).high;
 
 	distance = SubtractDoubleDouble(MeanOfSums(&state->exact), MeanOfSums(&state->rounded));
-	return ExactMoment(state) + RoundedMoment(state) +
+	return ExactMoment(state) + RoundedMoment(state).high +
 		distance.high * distance.high * (exact_count * rounded_count / (exact_count + rounded_count));
 }
 
@@ -174,7 +174,7 @@ NumericSums(const ValueState *state, Numeric *sum, Numeric *squares)
 			total.unknown = true;
 		else
 			AddDecimal(&total, DivideNumeric(square, state->rounded.count, WORKING_DIGITS));
-		AddDecimal(&total, NumericFromDoubleExactly(RoundedMoment(state)));
+		AddDecimal(&total, NumericFromDoubleExactly(RoundedMoment(state).high));
 	}
 	else
 		AddSum(&total, &state->rounded.squares);

@@ -206,9 +206,10 @@ AddBinaryRun(ValueState *state, const double *numbers, int n)
 	for (i = 0; i < n; i++)
 	{
 		double		number = numbers[i];
-		double		deviation = number - shift;
-		double		product_error;
+		double		deviation;
+		double		deviation_error;
 		double		square;
+		double		square_error;
 		double		error;
 
 		if (!IsBinaryFraction(number, limit))
@@ -216,11 +217,14 @@ AddBinaryRun(ValueState *state, const double *numbers, int n)
 
 		sum.high = TwoSum(sum.high, number, &error);
 		sum.low += error;
-		square = TwoProduct(number, number, &product_error);
+		square = TwoProduct(number, number, &square_error);
 		squares.high = TwoSum(squares.high, square, &error);
-		squares.low += error + product_error;
-		deviations.high = TwoSum(deviations.high, deviation * deviation, &error);
-		deviations.low += error;
+		squares.low += error + square_error;
+
+		deviation = TwoSum(number, -shift, &deviation_error);
+		square = TwoProduct(deviation, deviation, &square_error);
+		deviations.high = TwoSum(deviations.high, square, &error);
+		deviations.low += error + square_error + 2 * deviation * deviation_error;
 	}
 
 	if (i > 0)

@@ -105,9 +105,10 @@ extern bool TotalOf(const ValueState *state, const NumberSum *exact, const Numbe
 					Value *result);
 extern void NumericSums(const ValueState *state, Numeric *sum, Numeric *squares);
 extern DoubleDouble MeanOfSums(const ValueSums *sums);
-extern double RoundedMoment(const ValueState *state);
+extern DoubleDouble RoundedMoment(const ValueState *state);
 extern double BucketMoment(const ValueState *state);
-extern void AddDeviations(ValueState *state, int64 count, DoubleDouble mean, double moment);
+extern void AddDeviations(ValueState *state, int64 count, DoubleDouble mean,
+						  DoubleDouble moment);
 extern Value NumberOrNull(Numeric number, bool high_accuracy);
 extern void SetPartsMoment(ValueParts *parts, uint32 downsamplers, const Value *std_dev,
 						   bool high_accuracy);
