@@ -11,7 +11,7 @@ SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
 comma := ,
 
 # What CREATE EXTENSION runs is put together from these files, in this order.
-SQL = $(wildcard $(addprefix sql/,$(addsuffix .sql,datastream streams aggregates)))
+SQL = sql/datastream.sql sql/streams.sql sql/aggregates.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 
@@ -26,7 +26,9 @@ REGRESS = $(foreach test,$(TESTS),$(filter $(test),$(TEST_FILES))) \
 	$(filter-out $(TESTS) $(LAST_TESTS),$(TEST_FILES)) \
 	$(foreach test,$(LAST_TESTS),$(filter $(test),$(TEST_FILES)))
 REGRESS := $(strip $(REGRESS))
+# Tests are looked for where results go, too, and sql has other files than tests.
 REGRESS_OPTS = --inputdir=test --outputdir=test
+EXTRA_CLEAN = test/results test/regression.diffs test/regression.out
 
 # Before version 16 the expected results lie in the input directory; from then
 # on their directory has an option of its own.
