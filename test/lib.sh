@@ -324,12 +324,6 @@ start_server()
 		{ cat "$data/server.log" >&2; die "the server did not start"; }
 }
 
-# The setting that keeps the background workers away.
-workers_off()
-{
-	grep -qs '"datastream.enabled"' "$work"/source/src/*.c && echo "datastream.enabled = off"
-}
-
 # Stop the server of a data directory, in the given mode of pg_ctl or in "fast".
 stop_server()
 {

@@ -106,7 +106,7 @@ SKIP:
 	# Nothing of this is needed, and it takes long.
 	$node->safe_psql('postgres', "DROP DATABASE $_") foreach qw(inserts custom directory two_parts copy);
 	$upgraded->init;
-	$upgraded->append_conf('postgresql.conf', "datastream.enabled = off\ntimezone = 'UTC'");
+	$upgraded->append_conf('postgresql.conf', "timezone = 'UTC'");
 	$node->stop;
 	chdir $tempdir;
 	command_ok(

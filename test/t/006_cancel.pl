@@ -23,7 +23,7 @@ $node->safe_psql(
 	'postgres', q{
 	SELECT ds_ensure_stream('{"name": "slope"}', derive_from => to_jsonb(test.stream('b')), derive_op => 'derivative', highest_granularity => 'milliseconds'),
 		ds_ensure_stream('{"name": "sum"}', derive_from => jsonb_build_array(test.stream('a'), test.stream('b')), derive_op => 'sum', highest_granularity => 'milliseconds');
-	UPDATE prepared SET list = (SELECT jsonb_agg(e || jsonb_build_object('stream_id', test.stream('b'))) FROM jsonb_array_elements(list) e)});
+	UPDATE prepared SET list = (SELECT jsonb_agg(e || jsonb_build_object('stream_id', b)) FROM test.stream('b') b, jsonb_array_elements(list) e)});
 
 # Runs a statement in one session with timeouts that grow, until it comes to
 # its end: as long as it does not, nothing changes.

@@ -27,7 +27,6 @@ sub new_node
 	$node->init(%{ $args{options} || {} });
 	$node->append_conf(
 		'postgresql.conf', join "\n",
-		"datastream.enabled = off",
 		"timezone = 'UTC'",
 		"log_line_prefix = '%m [%p] %q%a sqlstate=%e '",
 		"log_statement = none",
