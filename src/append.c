@@ -116,7 +116,7 @@ RefuseOld(const StreamHead *head, StreamTime t)
 						StreamIdToString(&head->def.id)),
 				 errdetail("The latest datapoint is at \"%s\".",
 						   timestamptz_to_str(TimestampFromStreamTime(head->latest))),
-				 errhint("Use check_timestamp => false to append it nevertheless.")));
+				 errhint("Use ds_append() with check_timestamp => false to append it nevertheless.")));
 }
 
 /*
