@@ -234,7 +234,9 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 		DeriveFromChanges(&change, 1);
 	}
 
+	/* What is returned must outlive the SPI connection. */
 	old_context = MemoryContextSwitchTo(caller_context);
+	value = CopyValue(&value);
 	v = ValueToJsonb(&value);
 	MemoryContextSwitchTo(old_context);
 
