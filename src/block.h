@@ -38,7 +38,8 @@ typedef enum ColumnId
 	COLUMN_MIN = 13,			/* COLUMN_VALUE */
 	COLUMN_MAX = 14,			/* COLUMN_VALUE */
 	COLUMN_SUM_SQUARES = 15,	/* COLUMN_VALUE */
-	COLUMN_MOMENT = 16,			/* COLUMN_VALUE: second central moment */
+	COLUMN_MOMENT = 16,			/* COLUMN_VALUE: what the second central moment
+								 * needs beside the sums, see value_parts.c */
 	COLUMN_FREQUENCIES = 17,	/* COLUMN_VALUE */
 	COLUMN_MEDIAN = 18			/* COLUMN_BYTES: state of the median */
 } ColumnId;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "bucket.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 /* The columns that every bucket has */
@@ -85,8 +86,10 @@ AddMixedRows(BucketState *state, const DataBlock *block, const Column *column, i
 	for (int i = from; i < to; i++)
 	{
 		Value		value = GetColumnValue(column, i);
-		int64		weight = AddValueToState(&state->value, &value);
+		int64		weight;
 
+		CHECK_FOR_INTERRUPTS();
+		weight = AddValueToState(&state->value, &value);
 		AddValueTime(&state->time, block->times[i] - state->start, weight);
 	}
 }

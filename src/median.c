@@ -343,7 +343,7 @@ CompareDecimals(const void *a, const void *b)
 static void
 SortNumbers(Median *median)
 {
-	if (median->sorted)
+	if (median->sorted || median->count == 0)
 		return;
 	if (median->decimals != NULL)
 		qsort(median->decimals, median->count, sizeof(Numeric), CompareDecimals);
@@ -398,6 +398,9 @@ UseDecimals(Median *median)
 void
 AddDoublesToMedian(Median *median, const double *numbers, int n)
 {
+	if (n <= 0)
+		return;
+
 	if (!median->sketch && median->decimals == NULL && median->count + n <= MEDIAN_EXACT_MAX)
 	{
 		ReserveNumbers(median, n);

@@ -14,6 +14,7 @@
 #include "access/attnum.h"
 #include "catalog/namespace.h"
 #include "plans.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
@@ -47,10 +48,10 @@ HeadsRelation(void)
 }
 
 /*
- * Returns the saved plan of a query, which is prepared when the slot is empty
- * or when the extension has been created anew since.  SPI must be connected.
+ * Prepares a query in a slot, when the slot is empty or when the extension has
+ * been created anew since; returns the slot.  SPI must be connected.
  */
-SPIPlanPtr
+PlanSlot *
 PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 {
 	MemoryContext context = CurrentMemoryContext;
@@ -58,7 +59,7 @@ PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 	SPIPlanPtr	plan;
 
 	if (slot->plan != NULL && slot->relation == relation)
-		return slot->plan;
+		return slot;
 
 	if (slot->plan != NULL)
 	{
@@ -78,8 +79,50 @@ PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes)
 
 	slot->plan = plan;
 	slot->relation = relation;
+	slot->planned = false;
 
-	return plan;
+	return slot;
+}
+
+static void
+TurnOff(const char *setting)
+{
+	(void) set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * To be called before a plan is run.  If it is about to be made, or made
+ * again, it must go by indexes: a plan that reads all of a table because that
+ * is small would be kept while the table grows, at the latest until the end of
+ * the transaction.  Returns what EndPlanning() wants.
+ */
+static int
+BeginPlanning(PlanSlot *slot)
+{
+	int			nest_level;
+
+	if (slot->planned && SPI_plan_is_valid(slot->plan))
+		return 0;
+
+	nest_level = NewGUCNestLevel();
+	TurnOff("enable_seqscan");
+	if (!slot->needs_bitmap)
+	{
+		TurnOff("enable_bitmapscan");
+		TurnOff("enable_sort");
+	}
+
+	return nest_level;
+}
+
+static void
+EndPlanning(PlanSlot *slot, int nest_level)
+{
+	if (nest_level == 0)
+		return;
+
+	AtEOXact_GUC(true, nest_level);
+	slot->planned = true;
 }
 
 /*
@@ -99,11 +142,13 @@ RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
  * current memory context as it is.
  */
 uint64
-RunPlan(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
+RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			result = SPI_execute_plan(plan, values, nulls, read_only, 0);
+	int			nest_level = BeginPlanning(slot);
+	int			result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
 
+	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "could not run a query: %s", SPI_result_code_string(result));
@@ -115,11 +160,13 @@ RunPlan(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only)
  * Opens a cursor on the rows of a query.
  */
 Portal
-OpenPlan(SPIPlanPtr plan, Datum *values, bool read_only)
+OpenPlan(PlanSlot *slot, Datum *values, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Portal		portal = SPI_cursor_open(NULL, plan, values, NULL, read_only);
+	int			nest_level = BeginPlanning(slot);
+	Portal		portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
 
+	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);
 
 	return portal;
@@ -138,22 +185,6 @@ FetchRows(Portal portal, long count)
 	MemoryContextSwitchTo(context);
 
 	return SPI_processed;
-}
-
-/*
- * Makes every session plan its queries on a table of the extension anew.
- *
- * A plan that was made while the table was small reads all of it.  Where a
- * table grows by much in a short time, the statistics that would put an end to
- * that come too late, or never if it is within one transaction.
- */
-void
-ForgetPlans(const char *table)
-{
-	Oid			relation = ExtensionTable(table);
-
-	if (OidIsValid(relation))
-		CacheInvalidateRelcacheByRelid(relation);
 }
 
 /*

@@ -18,15 +18,16 @@ typedef struct PlanSlot
 {
 	SPIPlanPtr	plan;
 	Oid			relation;		/* datastream.heads when the plan was made */
+	bool		planned;		/* it has been run */
+	bool		needs_bitmap;	/* the index that it goes by has no order */
 } PlanSlot;
 
-extern SPIPlanPtr PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes);
+extern PlanSlot *PreparedPlan(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes);
 extern uint64 RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes,
 							Datum *values, const char *nulls, bool read_only);
-extern uint64 RunPlan(SPIPlanPtr plan, Datum *values, const char *nulls, bool read_only);
-extern Portal OpenPlan(SPIPlanPtr plan, Datum *values, bool read_only);
+extern uint64 RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only);
+extern Portal OpenPlan(PlanSlot *slot, Datum *values, bool read_only);
 extern uint64 FetchRows(Portal portal, long count);
-extern void ForgetPlans(const char *table);
 extern Oid	BlockTypeOid(void);
 
 #endif							/* DS_PLANS_H */

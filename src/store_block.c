@@ -35,9 +35,6 @@
 /* A block is full, too, when it takes so many bytes. */
 #define BLOCK_BYTES			(64 * 1024)
 
-/* New blocks after which a session makes its plans anew for the first time */
-#define BLOCKS_PER_PLAN	64
-
 static int
 CompareKeys(const BlockKey *a, const BlockKey *b)
 {
@@ -90,26 +87,6 @@ ChunkEnd(const DataBlock *rows, int from, int most)
 }
 
 /*
- * Sees to it that a session which stores many blocks does not go on with plans
- * for the few that there were at first: each time that it has stored twice as
- * many as the last time, plans are made anew.
- */
-static void
-CountNewBlock(Granularity level)
-{
-	static int64 stored[GRANULARITY_COUNT];
-
-	stored[level]++;
-	if (stored[level] >= BLOCKS_PER_PLAN && (stored[level] & (stored[level] - 1)) == 0)
-	{
-		char	   *table = psprintf("datapoints_%s", GranularityName(level));
-
-		ForgetPlans(table);
-		pfree(table);
-	}
-}
-
-/*
  * Writes one chunk, [from, to) of rows, as a block: into the place of an old
  * one ("update") or as a new one.
  */
@@ -139,8 +116,6 @@ WriteBlock(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int fr
 				 errdetail("A trigger, a rule or a row security policy kept the row from being written.")));
 
 	pfree(encoded);
-	if (!update)
-		CountNewBlock(level);
 }
 
 static void

@@ -120,7 +120,7 @@ static const BlockQueryInfo BlockQueries[QUERY_COUNT] = {
 /*
  * The saved plan of a query on the blocks of a level.
  */
-SPIPlanPtr
+PlanSlot *
 BlockPlan(Granularity level, BlockQuery which)
 {
 	static PlanSlot slots[GRANULARITY_COUNT][QUERY_COUNT];

@@ -9,7 +9,7 @@
 #define DS_STORE_QUERY_H
 
 #include "block.h"
-#include "executor/spi.h"
+#include "plans.h"
 #include "stream.h"
 
 /* The place of a block among the blocks of its stream and level */
@@ -50,7 +50,7 @@ typedef enum BlockQuery
 	QUERY_COUNT
 } BlockQuery;
 
-extern SPIPlanPtr BlockPlan(Granularity level, BlockQuery which);
+extern PlanSlot *BlockPlan(Granularity level, BlockQuery which);
 extern void RunBlockQuery(Granularity level, BlockQuery which, Datum *values, bool read_only);
 extern StoredBlock *FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nblocks);
 extern StoredBlock *FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks);

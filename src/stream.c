@@ -233,12 +233,12 @@ static Portal
 OpenCandidates(Jsonb *query_tags, const pg_uuid_t *id, bool read_only)
 {
 	static PlanSlot all_slot;
-	static PlanSlot tags_slot;
+	static PlanSlot tags_slot = {.needs_bitmap = true};
 	static PlanSlot id_slot;
 	static const Oid tags_argtypes[] = {JSONBOID};
 	static const Oid id_argtypes[] = {UUIDOID};
 	Datum		values[1];
-	SPIPlanPtr	plan;
+	PlanSlot   *plan;
 
 	if (id != NULL)
 	{

@@ -43,9 +43,6 @@ enum
 	ARG_DERIVE_BACKPROCESS
 };
 
-/* So many new streams later, plans may no longer fit the size of the tables. */
-#define STREAMS_PER_PLAN	500
-
 /* What a caller wants to be there */
 typedef struct StreamRequest
 {
@@ -689,26 +686,6 @@ InsertSourcesFromNow(const StreamRequest *request, const SourcePosition *positio
 }
 
 /*
- * Sees to it that a session which makes many streams does not go on with plans
- * for the few that there were at first.
- */
-static void
-CountNewStream(void)
-{
-	static int	made = 0;
-
-	if (++made < STREAMS_PER_PLAN)
-		return;
-
-	made = 0;
-	ForgetPlans("streams");
-	ForgetPlans("sources");
-	ForgetPlans("heads");
-	ForgetPlans("progress");
-	ForgetPlans("ensuring");
-}
-
-/*
  * Makes the stream of a request, and sets the identifier in its definition.
  */
 static void
@@ -737,8 +714,6 @@ CreateStream(StreamRequest *request)
 		for (int i = 0; i < request->nsources; i++)
 			InsertSource(&request->def.id, i, &request->sources[i], NULL, NULL);
 	}
-
-	CountNewStream();
 }
 
 /*

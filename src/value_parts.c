@@ -61,6 +61,19 @@ MeanOfParts(const ValueParts *parts)
 }
 
 /*
+ * Adds an extreme of parts; null if it is not known.
+ */
+static void
+AddExtreme(ValueState *state, Value *extreme, const Value *number, int direction,
+		   ValueDownsampler which)
+{
+	if (number->kind == VALUE_NULL)
+		state->unknown |= VALUE_DOWNSAMPLER_BIT(which);
+	else
+		MergeExtreme(state, extreme, number, direction);
+}
+
+/*
  * Adds the extremes and sums of the datapoints that parts stand for.
  */
 static void
@@ -70,15 +83,10 @@ AddParts(ValueState *state, const ValueParts *parts)
 
 	AddCount(state, parts->count);
 
-	if (parts->min.kind == VALUE_NULL)
-		state->unknown |= VALUE_DOWNSAMPLER_BIT(VALUE_MIN);
-	else
-		MergeExtreme(state, &state->min, &parts->min, -1);
-
-	if (parts->max.kind == VALUE_NULL)
-		state->unknown |= VALUE_DOWNSAMPLER_BIT(VALUE_MAX);
-	else
-		MergeExtreme(state, &state->max, &parts->max, 1);
+	if (HAS(state, VALUE_MIN))
+		AddExtreme(state, &state->min, &parts->min, -1, VALUE_MIN);
+	if (HAS(state, VALUE_MAX))
+		AddExtreme(state, &state->max, &parts->max, 1, VALUE_MAX);
 
 	if (!parts->exact)
 	{
@@ -197,8 +205,11 @@ MergeSums(ValueState *state, const ValueState *finer)
 		if (HAS(state, VALUE_MAX))
 			MergeExtreme(state, &state->max, &finer->max, 1);
 		state->exact.count += finer->exact.count;
-		AddUnits(&state->exact.sum, finer->exact.sum.units, finer->exact.sum.scale);
-		AddUnits(&state->exact.squares, finer->exact.squares.units, finer->exact.squares.scale);
+		if (HAS(state, VALUE_SUM))
+			AddUnits(&state->exact.sum, finer->exact.sum.units, finer->exact.sum.scale);
+		if (HAS(state, VALUE_SUM_SQUARES))
+			AddUnits(&state->exact.squares, finer->exact.squares.units,
+					 finer->exact.squares.scale);
 		return;
 	}
 

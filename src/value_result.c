@@ -126,11 +126,11 @@ RoundedMoment(const ValueState *state)
 }
 
 /*
- * Returns the second central moment of all datapoints, in double.  Those of
+ * Computes the second central moment of all datapoints, in double.  Those of
  * two groups are added as Chan, Golub and LeVeque do (COMPSTAT 1982).
  */
-double
-BucketMoment(const ValueState *state)
+static double
+ComputeMoment(const ValueState *state)
 {
 	double		exact_count = (double) state->exact.count;
 	double		rounded_count = (double) state->rounded.count;
@@ -144,6 +144,23 @@ BucketMoment(const ValueState *state)
 	distance = SubtractDoubleDouble(MeanOfSums(&state->exact), MeanOfSums(&state->rounded));
 	return ExactMoment(state) + RoundedMoment(state).high +
 		distance.high * distance.high * (exact_count * rounded_count / (exact_count + rounded_count));
+}
+
+/*
+ * Returns the second central moment of all datapoints, in double.  It is kept,
+ * as a bucket is stored and then merged into the next one.
+ */
+double
+BucketMoment(const ValueState *state)
+{
+	if (!state->moment_known)
+	{
+		ValueState *cache = unconstify(ValueState *, state);
+
+		cache->moment = ComputeMoment(state);
+		cache->moment_known = true;
+	}
+	return state->moment;
 }
 
 /*

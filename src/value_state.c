@@ -75,6 +75,7 @@ ResetValueState(ValueState *state)
 	ResetSums(&state->rounded);
 	state->shift = 0;
 	state->deviations = DoubleDoubleOf(0);
+	state->moment_known = false;
 	if (state->frequencies != NULL)
 		ResetFrequencies(state->frequencies);
 	if (state->median != NULL)
@@ -91,6 +92,7 @@ ResetValueState(ValueState *state)
 void
 AddCount(ValueState *state, int64 count)
 {
+	state->moment_known = false;
 	if (pg_add_s64_overflow(state->count, count, &state->count))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -132,44 +134,6 @@ AddDoublesToExtremes(ValueState *state, const double *numbers, int n)
 }
 
 /*
- * Adds the longest run of numbers at the front that are decimals of no more
- * decimals than recent ones had, and returns how many they are.
- */
-static int
-AddDecimalRun(ValueState *state, const double *numbers, int n)
-{
-	const int	scale = state->decimals;
-	const double power = DoublePowers[scale];
-	int64		sum = 0;
-	uint128		squares = 0;
-	int			i;
-
-	n = Min(n, RUN_MAX);
-	for (i = 0; i < n; i++)
-	{
-		double		scaled = numbers[i] * power;
-		int64		units;
-
-		if (!(fabs(scaled) <= DECIMAL_UNITS_MAX))
-			break;
-		units = RoundUnits(scaled);
-		if ((double) units / power != numbers[i])
-			break;
-		sum += units;
-		squares += (uint128) ((int128) units * units);
-	}
-
-	if (i > 0)
-	{
-		state->exact.count += i;
-		AddUnits(&state->exact.sum, sum, scale);
-		if (HAS(state, VALUE_SUM_SQUARES))
-			AddUnits(&state->exact.squares, (int128) squares, 2 * scale);
-	}
-	return i;
-}
-
-/*
  * Returns whether a number is added as a binary fraction: not as a decimal and
  * not, from "limit" on, as a long integer.
  */
@@ -186,60 +150,84 @@ IsBinaryFraction(double number, double limit)
 }
 
 /*
- * Adds the longest run of numbers at the front that are binary fractions, and
- * returns how many they are.
+ * Adds up to RUN_MAX numbers, as far as one that needs more care: a decimal with
+ * more decimals than the recent ones had, or a long integer.  Returns how many
+ * were added.
  */
 static int
-AddBinaryRun(ValueState *state, const double *numbers, int n)
+AddRun(ValueState *state, const double *numbers, int n)
 {
+	const int	scale = state->decimals;
+	const double power = DoublePowers[scale];
 	const double limit = state->binary_integers ? BINARY_MAX : DOUBLE_INTEGER_MAX;
+	int64		units_sum = 0;
+	uint128		units_squares = 0;
+	int			binary_count = 0;
 	DoubleDouble sum = {0, 0};
 	DoubleDouble squares = {0, 0};
 	DoubleDouble deviations = state->deviations;
-	double		shift;
+	double		shift = state->shift;
 	int			i;
-
-	if (state->rounded.count == 0)
-		state->shift = numbers[0];
-	shift = state->shift;
 
 	for (i = 0; i < n; i++)
 	{
 		double		number = numbers[i];
+		double		scaled = number * power;
+		double		square;
 		double		deviation;
 		double		deviation_error;
-		double		square;
 		double		square_error;
 		double		error;
 
+		if (fabs(scaled) <= DECIMAL_UNITS_MAX)
+		{
+			int64		units = RoundUnits(scaled);
+
+			if ((double) units / power == number)
+			{
+				units_sum += units;
+				units_squares += (uint128) ((int128) units * units);
+				continue;
+			}
+		}
 		if (!IsBinaryFraction(number, limit))
 			break;
 
+		if (binary_count++ == 0 && state->rounded.count == 0)
+			shift = number;
+
 		sum.high = TwoSum(sum.high, number, &error);
 		sum.low += error;
-		square = TwoProduct(number, number, &square_error);
-		squares.high = TwoSum(squares.high, square, &error);
-		squares.low += error + square_error;
+		squares.high = TwoSum(squares.high, number * number, &error);
+		squares.low += error;
 
+		/* without any rounding, as another shift must give the same moment */
 		deviation = TwoSum(number, -shift, &deviation_error);
 		square = TwoProduct(deviation, deviation, &square_error);
 		deviations.high = TwoSum(deviations.high, square, &error);
 		deviations.low += error + square_error + 2 * deviation * deviation_error;
 	}
 
-	if (i > 0)
+	if (i > binary_count)
 	{
-		state->rounded.count += i;
+		state->exact.count += i - binary_count;
+		AddUnits(&state->exact.sum, units_sum, scale);
+		if (HAS(state, VALUE_SUM_SQUARES))
+			AddUnits(&state->exact.squares, (int128) units_squares, 2 * scale);
+	}
+	if (binary_count > 0)
+	{
+		state->rounded.count += binary_count;
 		AddBinary(&state->rounded.sum, sum);
 		AddBinary(&state->rounded.squares, squares);
+		state->shift = shift;
 		state->deviations = deviations;
 	}
 	return i;
 }
 
 /*
- * Adds a number that belongs to neither run: a decimal with more decimals than
- * the recent ones, or a long integer.
+ * Adds a decimal with more decimals than the recent ones, or a long integer.
  */
 static void
 AddOtherNumber(ValueState *state, double number)
@@ -273,15 +261,12 @@ AddDoublesToSums(ValueState *state, const double *numbers, int n)
 
 	while (done < n)
 	{
-		done += AddDecimalRun(state, numbers + done, n - done);
-		if (done < n)
-		{
-			int			binary = AddBinaryRun(state, numbers + done, n - done);
+		int			wanted = Min(n - done, RUN_MAX);
+		int			added = AddRun(state, numbers + done, wanted);
 
-			done += binary;
-			if (binary == 0)
-				AddOtherNumber(state, numbers[done++]);
-		}
+		done += added;
+		if (added < wanted)
+			AddOtherNumber(state, numbers[done++]);
 	}
 }
 

@@ -50,6 +50,8 @@ typedef struct ValueState
 	ValueSums	rounded;
 	double		shift;			/* a number near the rounded ones */
 	DoubleDouble deviations;	/* sum of (number - shift)^2 over them */
+	bool		moment_known;	/* BucketMoment() has been computed: */
+	double		moment;
 	Frequencies *frequencies;	/* NULL unless the stream has them */
 	Median	   *median;			/* NULL unless the stream has it */
 

@@ -22,7 +22,7 @@ CREATE FUNCTION calls(VARIADIC calls text[]) RETURNS TABLE (call text, raised te
 $$;
 -- Where the message is the server's own, only the SQLSTATE
 CREATE FUNCTION states(VARIADIC calls text[]) RETURNS TABLE (call text, state text) LANGUAGE sql AS $$
-	SELECT call, left(raised, 5) FROM calls(VARIADIC calls)
+	SELECT call, CASE raised WHEN 'nothing' THEN raised ELSE left(raised, 5) END FROM calls(VARIADIC calls)
 $$;
 
 SELECT count(ds_ensure_stream(jsonb_build_object('name', name))) FROM unnest(ARRAY['a', 'b']) name;

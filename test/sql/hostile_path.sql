@@ -185,7 +185,7 @@ SET search_path = trap, pg_catalog, public;
 SELECT public.ds_mean(x), public.ds_sum(x), public.ds_min(x), public.ds_max(x), public.ds_sum_squares(x), public.ds_std_dev(x), public.ds_count(x), public.ds_median(x),
 	public.ds_most_often(x), public.ds_least_often(x), public.ds_frequencies(x) FROM pg_catalog.unnest('{1, 2, 2, 3}'::pg_catalog.float8[]) x;
 SELECT public.ds_most_often(x), public.ds_least_often(x), public.ds_frequencies(x) FROM pg_catalog.unnest('{a, b, b, c}'::pg_catalog.text[]) x;
-SELECT public.ds_most_often(x), public.ds_least_often(x), public.ds_frequencies(x) FROM pg_catalog.unnest(ARRAY[ROW(1, 'a'), ROW(2, 'b'), ROW(2, 'b')]) x (a pg_catalog.int4, b pg_catalog.text);
+SELECT public.ds_most_often(x), public.ds_least_often(x), public.ds_frequencies(x) FROM (VALUES ('{"a": 1}'::pg_catalog.jsonb), ('{"a": 1}'), ('[2]')) v (x);
 SELECT public.ds_time_mean(x), public.ds_time_first(x), public.ds_time_last(x), public.ds_intervals_mean(x), public.ds_intervals_min(x), public.ds_intervals_max(x),
 	public.ds_intervals_sum_squares(x), public.ds_intervals_std_dev(x) FROM pg_catalog.unnest('{2000-01-01 00:00:00+00, 2000-01-01 00:00:10+00, 2000-01-01 00:00:30+00}'::pg_catalog.timestamptz[]) x;
 RESET search_path;
