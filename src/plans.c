@@ -104,7 +104,9 @@ BeginPlanning(PlanSlot *slot)
 	if (slot->planned && SPI_plan_is_valid(slot->plan))
 		return 0;
 
+	/* What is turned off looks so costly that it would call for JIT. */
 	nest_level = NewGUCNestLevel();
+	TurnOff("jit");
 	TurnOff("enable_seqscan");
 	if (!slot->needs_bitmap)
 	{

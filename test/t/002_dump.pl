@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Cwd;
 use FindBin;
 use lib $FindBin::RealBin;
 use DatastreamTest;
@@ -57,7 +58,7 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', "$tempdir/custom", 'postgres' ], 'cu
 test_restore('custom', 'custom', [ 'pg_restore', '--exit-on-error', '-d', 'custom', "$tempdir/custom" ]);
 $node->command_ok([ 'pg_dump', '-Fd', '-j', '2', '-f', "$tempdir/directory", 'postgres' ], 'directory: pg_dump');
 test_restore('directory', 'directory',
-	[ "pg_restore", "--exit-on-error", "-j", "2", "-d", "directory", "$tempdir/directory" ]);
+	[ 'pg_restore', '--exit-on-error', '-j', '2', '-d', 'directory', "$tempdir/directory" ]);
 
 # Schema and data apart
 $node->command_ok([ 'pg_dump', '--schema-only', '-f', "$tempdir/schema.sql", 'postgres' ], 'in two parts: pg_dump of the schema');
@@ -95,7 +96,8 @@ is( $node->safe_psql(
 	'COPY in binary form keeps blocks as they are');
 
 # A new version of the server takes the extension along.
-my $bindir = $node->config_data('--bindir');
+my $bindir = $node->can('config_data') ? $node->config_data('--bindir') : `pg_config --bindir`;
+chomp $bindir;
 SKIP:
 {
 	skip 'pg_upgrade is not there', 3 unless -x "$bindir/pg_upgrade";
@@ -108,6 +110,9 @@ SKIP:
 	$upgraded->init;
 	$upgraded->append_conf('postgresql.conf', "timezone = 'UTC'");
 	$node->stop;
+
+	# It leaves files in the current directory.
+	my $directory = getcwd;
 	chdir $tempdir;
 	command_ok(
 		[
@@ -118,6 +123,7 @@ SKIP:
 			'-s', $tempdir
 		],
 		'pg_upgrade');
+	chdir $directory;
 	$upgraded->start;
 	is(fingerprint($upgraded, 'plain'), $before, 'pg_upgrade: the same streams and datapoints');
 	$upgraded->safe_psql(

@@ -129,6 +129,17 @@ session_gives('a cursor', qq{
 	FETCH BACKWARD 1 FROM c;
 	COMMIT;},
 	'7', '300', '100', '200', '200');
+
+# What an append returns is what was appended, whatever the size.
+session_gives('what an append returns', qq{
+	SELECT count(ds_ensure_stream('{"name": "label"}', value_type => 'nominal'));
+	SELECT count(*) FROM generate_series(1, 300) n, LATERAL (SELECT to_jsonb(repeat(md5(n::text), (n * 37) % 500)) AS label) l,
+		ds_append(test.stream('label'), label, test.at(n)) a WHERE a.v <> label OR a.t <> test.at(n);
+	SELECT ds_append_multiple(jsonb_agg(jsonb_build_object('stream_id', id, 'value', repeat(md5(n::text), 32), 'timestamp', test.at(n))))
+		FROM test.stream('label') id, generate_series(1000, 3000) n;
+	SELECT (ds_append(test.stream('label'), 'x'::text, test.at(4000))).v;
+	SELECT count(ds_delete_streams('{"name": "label"}'));},
+	'1', '0', '2001', '"x"', '1');
 is_consistent($node, 'postgres', 'after all that');
 
 # The extension goes and comes again, with plans of its tables kept.
