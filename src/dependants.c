@@ -9,10 +9,17 @@
 
 #include "catalog/pg_type.h"
 #include "dependants.h"
+#include "errors.h"
 #include "miscadmin.h"
 #include "plans.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+
+/*
+ * Chains are never that long; only somebody who wrote to the tables can have
+ * made a circle.
+ */
+#define DEPTH_MAX	10000
 
 /* A stream that derives from others, behind "depth" steps */
 typedef struct Dependant
@@ -157,6 +164,11 @@ FindDependants(const SourceChange *changes, int nchanges, bool direct_only, int 
 	for (int depth = 1; nfrontier > 0; depth++)
 	{
 		CHECK_FOR_INTERRUPTS();
+
+		if (depth > DEPTH_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_DS_EXCEPTION),
+					 errmsg("streams derive from each other in a circle, or in too long a chain")));
 
 		frontier = DirectDependants(frontier, nfrontier, depth == 1 ? sorted : NULL, nchanges, &nfrontier);
 		found = repalloc(found, sizeof(Dependant) * (nfound + nfrontier + 1));

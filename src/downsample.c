@@ -367,6 +367,26 @@ NoteChange(LevelChanges *changes, const StreamDef *def, Granularity level, Strea
 }
 
 /*
+ * The first time in [from, to) at which a level, or the highest granularity,
+ * has something stored; "to" if it has nothing.
+ */
+static StreamTime
+NextStored(const StreamHead *head, Granularity level, StreamTime from, StreamTime to)
+{
+	const StreamDef *def = &head->def;
+	BlockScan  *scan = BeginMaintenanceScan(def, level, level == def->highest ? head->rows : NULL,
+											from, to - 1);
+	int			first;
+	int			last;
+	DataBlock  *block = NextBlock(scan, &first, &last);
+	StreamTime	t = block != NULL ? block->times[first] : to;
+
+	EndBlockScan(scan);
+
+	return t;
+}
+
+/*
  * Makes all closed buckets again that hold a time of a range.
  */
 static void
@@ -389,16 +409,25 @@ RedoRange(const StreamHead *head, const StreamProgress *progress, TimeRange rang
 
 		while (position < to)
 		{
-			StreamTime	end = position;
 			MemoryContext old_context = MemoryContextSwitchTo(context);
-			DataBlock  *buckets;
+			StreamTime	next = Min(NextStored(head, level, position, to),
+								   NextStored(head, (Granularity) (level - 1), position, to));
+			StreamTime	end = to;
 
 			CHECK_FOR_INTERRUPTS();
-			for (int n = 0; n < REDO_BUCKETS && end < to; n++)
-				end = BucketEnd(level, end);
-			buckets = MakeBuckets(head, level, position, end);
-			DeleteFromBlocks(&def->id, level, position, end - 1);
-			InsertIntoBlocks(&def->id, level, buckets, 0, buckets->count);
+
+			/* Nothing is to be done in empty time, which may be long. */
+			if (next < to)
+			{
+				DataBlock  *buckets;
+
+				position = end = BucketStart(level, next);
+				for (int n = 0; n < REDO_BUCKETS && end < to; n++)
+					end = BucketEnd(level, end);
+				buckets = MakeBuckets(head, level, position, end);
+				DeleteFromBlocks(&def->id, level, position, end - 1);
+				InsertIntoBlocks(&def->id, level, buckets, 0, buckets->count);
+			}
 
 			MemoryContextSwitchTo(old_context);
 			MemoryContextReset(context);

@@ -28,13 +28,14 @@ $node->safe_psql(
 sub memory_of
 {
 	my ($small, $statement) = @_;
-	my ($before, $after) = split /\n/, $node->safe_psql(
+	my $out = $node->safe_psql(
 		'postgres', qq{
 		SET client_min_messages = error;
-		$small \\g /dev/null
-		SELECT status('VmHWM');
-		$statement \\g /dev/null
-		SELECT status('VmHWM')});
+		$small;
+		SELECT 'peak ' || status('VmHWM');
+		$statement;
+		SELECT 'peak ' || status('VmHWM')});
+	my ($before, $after) = $out =~ /^peak (\d+)$/mg;
 
 	return $after - $before;
 }
