@@ -11,7 +11,7 @@ SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
 comma := ,
 
 # What CREATE EXTENSION runs is put together from these files, in this order.
-SQL = sql/datastream.sql sql/streams.sql sql/aggregates.sql
+SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/aggregates.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 

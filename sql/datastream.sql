@@ -62,23 +62,36 @@ CREATE TABLE datastream.sources (
 );
 CREATE INDEX sources_source_id ON datastream.sources (source_id);
 
+-- close_at: end of the bucket in work; check_at: when to look, at the earliest,
+-- whether the stream has gone silent; undelivered: streams that derive from it
+-- are still to be told of new datapoints
 CREATE TABLE datastream.heads (
 	stream_id uuid PRIMARY KEY,
 	latest timestamptz,
 	close_at timestamptz,
+	check_at timestamptz,
 	due boolean NOT NULL DEFAULT false,
+	undelivered boolean NOT NULL DEFAULT false,
 	contributes boolean NOT NULL DEFAULT false,
 	head @extschema@.ds_block
 ) WITH (fillfactor = 50);
 CREATE INDEX heads_due ON datastream.heads (stream_id) WHERE due;
+CREATE INDEX heads_check_at ON datastream.heads (check_at, stream_id) WHERE check_at IS NOT NULL;
 
+-- downsampled_at: when buckets were closed last, by the clock; expired_until:
+-- nothing can be downsampled again before it; behind: there is something to
+-- derive
 CREATE TABLE datastream.progress (
 	stream_id uuid PRIMARY KEY,
 	downsampled_until timestamptz[] NOT NULL DEFAULT '{}',
+	downsampled_at timestamptz,
+	expired_until timestamptz,
 	late tstzmultirange NOT NULL DEFAULT '{}',
 	rederive tstzmultirange NOT NULL DEFAULT '{}',
-	pending_backprocess boolean NOT NULL DEFAULT false
-);
+	pending_backprocess boolean NOT NULL DEFAULT false,
+	behind boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 70);
+CREATE INDEX progress_behind ON datastream.progress (stream_id) WHERE behind;
 
 -- A block holds rows from start to until, both included.  Blocks of a stream
 -- do not overlap; seq orders those that begin at the same time.

@@ -120,6 +120,36 @@ RefuseOld(const StreamHead *head, StreamTime t)
 }
 
 /*
+ * Warns that a datapoint lies where its stream has been downsampled.
+ */
+static void
+WarnFrozen(const StreamDef *def, StreamTime t)
+{
+	ereport(WARNING,
+			(errcode(ERRCODE_DS_DOWNSAMPLE_CONSISTENCY),
+			 errmsg("datapoint at \"%s\" lies in a range of stream \"%s\" that has been downsampled",
+					pstrdup(timestamptz_to_str(TimestampFromStreamTime(t))),
+					StreamIdToString(&def->id)),
+			 errdetail("Downsampled datapoints do not contain it until the next downsampling.")));
+}
+
+/*
+ * Refuses a datapoint where what its buckets would be made of has expired.
+ */
+static void
+RefuseExpired(const StreamDef *def, const StreamProgress *progress, StreamTime t)
+{
+	if (t < progress->expired_until)
+		ereport(ERROR,
+				(errcode(ERRCODE_DS_INVALID_TIMESTAMP),
+				 errmsg("timestamp \"%s\" is older than what stream \"%s\" has kept",
+						pstrdup(timestamptz_to_str(TimestampFromStreamTime(t))),
+						StreamIdToString(&def->id)),
+				 errdetail("Its datapoints before \"%s\" have been deleted, as ds_set_retention() asks for.",
+						   timestamptz_to_str(TimestampFromStreamTime(progress->expired_until)))));
+}
+
+/*
  * Inserts a datapoint that is older than the latest one.  In a frozen range
  * that is a warning, and the range is noted for downsampling again.
  */
@@ -132,22 +162,38 @@ InsertLateDatapoint(StreamHead *head, const DataBlock *rows)
 	StreamTime	frozen_until;
 
 	LockProgress(&def->id, &progress);
+	RefuseExpired(def, &progress, t);
 	frozen_until = progress.until[def->highest + 1];
 	if (frozen_until != STREAM_TIME_NONE && t < frozen_until)
 	{
 		TimeRange	range = {t, t};
 
 		AddRanges(&def->id, RANGES_LATE, &range, 1);
-		head->due = true;
-		ereport(WARNING,
-				(errcode(ERRCODE_DS_DOWNSAMPLE_CONSISTENCY),
-				 errmsg("datapoint at \"%s\" lies in a range of stream \"%s\" that has been downsampled",
-						pstrdup(timestamptz_to_str(TimestampFromStreamTime(t))),
-						StreamIdToString(&def->id)),
-				 errdetail("Downsampled datapoints do not contain it until the next downsampling.")));
+		MarkDue(head);
+		WarnFrozen(def, t);
 	}
 
 	InsertDatapoints(head, rows, 0, 1);
+}
+
+/*
+ * Appends rows that are not older than the latest datapoint.  A stream that
+ * had gone silent may have been downsampled beyond that, so that the first
+ * rows are late nevertheless.
+ */
+static void
+AppendInOrder(StreamHead *head, const DataBlock *rows)
+{
+	if (rows->count > 0 && rows->times[0] < FrozenUntil(head))
+	{
+		StreamProgress progress;
+
+		LockProgress(&head->def.id, &progress);
+		RefuseExpired(&head->def, &progress, rows->times[0]);
+		WarnFrozen(&head->def, rows->times[0]);
+	}
+
+	AppendDatapoints(head, rows, 0, rows->count);
 }
 
 /*
@@ -216,7 +262,7 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 	late.from = late.to = t;
 	if (t >= head.latest)
 	{
-		AppendDatapoints(&head, rows, 0, 1);
+		AppendInOrder(&head, rows);
 		late.from = STREAM_TIME_NONE;
 	}
 	else
@@ -225,13 +271,14 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 			RefuseOld(&head, t);
 		InsertLateDatapoint(&head, rows);
 	}
+	DeliverLater(&head);
 	SaveHead(&head);
 
 	if (head.contributes)
 	{
 		SourceChange change = {head.def.id, head.def.highest, late.from != STREAM_TIME_NONE, &late};
 
-		DeriveFromChanges(&change, 1);
+		DeriveFromChanges(&change, 1, true);
 	}
 
 	/* What is returned must outlive the SPI connection. */
@@ -361,7 +408,8 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		LockStream(id, false, false, &head, context);
 		RefuseDerived(&head.def);
 		rows = RowsFromList(&head, list, from, to, position);
-		AppendDatapoints(&head, rows, 0, rows->count);
+		AppendInOrder(&head, rows);
+		DeliverLater(&head);
 		SaveHead(&head);
 
 		MemoryContextSwitchTo(old_context);
@@ -383,7 +431,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 	}
 
 	if (nchanges > 0)
-		DeriveFromChanges(changes, nchanges);
+		DeriveFromChanges(changes, nchanges, true);
 	MemoryContextDelete(context);
 }
 
@@ -699,20 +747,21 @@ AppendArrays(const pg_uuid_t *id, int count, const Datum *timestamps, const Datu
 		if (rows->count >= ARRAY_CHUNK)
 		{
 			CHECK_FOR_INTERRUPTS();
-			AppendDatapoints(&head, rows, 0, rows->count);
+			AppendInOrder(&head, rows);
 			rows->count = 0;
 		}
 	}
 	position->position = 0;
 
-	AppendDatapoints(&head, rows, 0, rows->count);
+	AppendInOrder(&head, rows);
+	DeliverLater(&head);
 	SaveHead(&head);
 
 	if (head.contributes)
 	{
 		SourceChange change = {head.def.id, head.def.highest};
 
-		DeriveFromChanges(&change, 1);
+		DeriveFromChanges(&change, 1, true);
 	}
 }
 

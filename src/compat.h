@@ -40,6 +40,17 @@
 #define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/*
+ * What a process of the extension waits for, as pg_stat_activity shows it;
+ * "event" is a static variable that starts as 0.
+ */
+#if PG_VERSION_NUM >= 170000
+#define NamedWaitEvent(event, name) \
+	((event) != 0 ? (event) : ((event) = WaitEventExtensionNew(name)))
+#else
+#define NamedWaitEvent(event, name)		((event) = PG_WAIT_EXTENSION)
+#endif
+
 /* In front of the declaration of a function that does not return */
 #if PG_VERSION_NUM < 180000
 #define pg_noreturn pg_attribute_noreturn()

@@ -53,6 +53,8 @@ typedef struct Derivation
 	MemoryContext head_context;
 	bool		changed;		/* some are new or have changed */
 	bool		advanced;		/* sources have been read further */
+	int64		datapoints;		/* derived */
+	bool		more;			/* there is more to derive than was allowed at once */
 
 	/* What has changed behind its latest datapoint */
 	TimeRange  *redone;
@@ -169,7 +171,7 @@ NoteRedone(Derivation *derivation, StreamTime from, StreamTime to)
 	if (frozen_until != STREAM_TIME_NONE && from < frozen_until)
 	{
 		AddRanges(&head->def.id, RANGES_LATE, &range, 1);
-		head->due = true;
+		MarkDue(head);
 	}
 
 	derivation->redone = derivation->redone == NULL ? palloc(sizeof(TimeRange)) :
@@ -204,6 +206,7 @@ FlushDerived(Derivation *derivation)
 	else
 		AppendDatapoints(head, rows, 0, rows->count);
 	derivation->changed = true;
+	derivation->datapoints += rows->count;
 
 	/* Keep what is in the head now, and let go of all else. */
 	context = AllocSetContextCreate(GetMemoryChunkContext(derivation), "datastream derived head",
@@ -273,6 +276,33 @@ FollowedSource(Derivation *derivation)
 }
 
 /*
+ * From when on a derived stream can be derived again: what has expired of it,
+ * or of a source, is not made anew.
+ */
+static StreamTime
+RederivableFrom(const Derivation *derivation)
+{
+	StreamTime	from = derivation->progress.expired_until;
+
+	for (int i = 0; i < derivation->nsources; i++)
+	{
+		const Source *source = &derivation->sources[i];
+		StreamProgress progress;
+		StreamTime	earliest;
+
+		if (!ReadProgress(&source->def.id, &progress) || progress.expired_until == STREAM_TIME_NONE)
+			continue;
+		from = Max(from, progress.expired_until);
+
+		/* The first one that is left has lost the one before it. */
+		if (StreamEarliest(&source->def, &earliest))
+			from = Max(from, earliest + 1);
+	}
+
+	return from;
+}
+
+/*
  * Derives again what a change of a source in a range has an influence on: the
  * derived datapoints of that range, and for an operator that looks back those
  * until the next datapoint with a value.
@@ -282,27 +312,29 @@ Rederive(Derivation *derivation, TimeRange range)
 {
 	const StreamDef *def = &derivation->head.def;
 	const DeriveOperator *operator = &DeriveOperators[def->derive_op];
-	StreamTime	from = range.from;
-	StreamTime	to = range.to;
+	Source	   *source = FollowedSource(derivation);
+	StreamTime	from = Max(range.from, RederivableFrom(derivation));
+	StreamTime	to = Min(range.to, source->read_until);
+
+	if (source->read_until == STREAM_TIME_NONE)
+		return;
 
 	if (operator->joins_sources)
 	{
-		StreamTime	settled = derivation->sources[0].read_until;
-
-		if (settled == STREAM_TIME_NONE)
-			return;
+		/* A bucket of which something has expired stays as it is. */
+		if (from > range.from && BucketStart(def->highest, from) < from)
+			from = BucketEnd(def->highest, from);
 		from = BucketStart(def->highest, from);
-		to = BucketEnd(def->highest, Min(to, settled)) - 1;
+		to = BucketEnd(def->highest, to) - 1;
 	}
 	else
 	{
-		Source	   *source = FollowedSource(derivation);
 		SourceReader *reader;
 		Value		value;
 		StreamTime	t;
 
 		from = Max(from, source->origin);
-		reader = BeginSource(source, to + 1, STREAM_TIME_MAX);
+		reader = BeginSource(source, to + 1, source->read_until);
 		while (ReadSource(reader, &t, &value))
 		{
 			to = t;
@@ -317,6 +349,119 @@ Rederive(Derivation *derivation, TimeRange range)
 	DeleteDatapoints(&derivation->head, from, to);
 	RunOperator(derivation, from, to, false, 0);
 	NoteRedone(derivation, from, to);
+}
+
+/*
+ * The end of the first "max_blocks" blocks of a source from a time on;
+ * STREAM_TIME_MAX if it has not that many, or if there is no limit.
+ */
+static StreamTime
+SourceLimit(const Source *source, StreamTime from, int max_blocks)
+{
+	StreamTime	limit;
+
+	if (max_blocks > 0 &&
+		NthBlockUntil(&source->def.id, source->granularity, Max(from, STREAM_TIME_MIN), max_blocks, &limit))
+		return limit;
+
+	return STREAM_TIME_MAX;
+}
+
+/*
+ * Derives the given ranges again that lie in what had been derived before; of
+ * a long one only as much as is allowed at once, the rest is noted.
+ */
+static void
+RederiveRanges(Derivation *derivation, const TimeRange *ranges, int nranges,
+			   StreamTime derived_until, int max_blocks)
+{
+	const StreamDef *def = &derivation->head.def;
+	TimeRange  *rest = palloc(sizeof(TimeRange) * (nranges + 1));
+	int			nrest = 0;
+
+	for (int i = 0; i < nranges; i++)
+	{
+		TimeRange	range = ranges[i];
+		StreamTime	limit;
+
+		/* What lies beyond what had been derived has just been derived. */
+		if (derived_until == STREAM_TIME_NONE || range.from > derived_until)
+			continue;
+		if (derivation->more)
+		{
+			rest[nrest++] = range;
+			continue;
+		}
+
+		limit = SourceLimit(FollowedSource(derivation), range.from, max_blocks);
+		limit = Max(limit, BucketEnd(def->highest, range.from) - 1);
+		if (limit < Min(range.to, derived_until))
+		{
+			limit = BucketEnd(def->highest, limit) - 1;
+			rest[nrest].from = limit + 1;
+			rest[nrest++].to = Max(range.to, limit + 1);
+			range.to = Min(range.to, limit);
+			derivation->more = true;
+		}
+		Rederive(derivation, range);
+	}
+
+	if (derivation->progress.nranges[RANGES_REDERIVE] > 0)
+		ClearRanges(&def->id, RANGES_REDERIVE);
+	AddRanges(&def->id, RANGES_REDERIVE, rest, nrest);
+}
+
+/*
+ * Runs the operator of a derived stream over what is new in its sources, or
+ * over so many blocks of each.
+ */
+static void
+DeriveForward(Derivation *derivation, StreamTime from, int skip, int max_blocks)
+{
+	const StreamDef *def = &derivation->head.def;
+	bool		joins = DeriveOperators[def->derive_op].joins_sources;
+	StreamTime	to = STREAM_TIME_MAX;
+
+	for (int i = joins ? 0 : derivation->nsources - 1; i < derivation->nsources; i++)
+		to = Min(to, SourceLimit(&derivation->sources[i], from, max_blocks));
+
+	/*
+	 * A join is settled until the end of a bucket that all sources have
+	 * reached.  One that has not so many blocks limits the run by itself, as
+	 * its end is the end of the join.
+	 */
+	if (joins && to < STREAM_TIME_MAX)
+	{
+		for (int i = 0; i < derivation->nsources; i++)
+		{
+			const Source *source = &derivation->sources[i];
+			StreamTime	latest;
+			int			count;
+
+			if (source->granularity == source->def.highest ?
+				!StreamLatest(&source->def, &latest, &count) :
+				!LastBlockUntil(&source->def.id, source->granularity, &latest))
+				latest = STREAM_TIME_NONE;
+			if (latest <= to)
+				to = STREAM_TIME_MAX;
+		}
+	}
+	if (joins && to < STREAM_TIME_MAX)
+		to = BucketEnd(def->highest, to) - 1;
+
+	RunOperator(derivation, Max(from, STREAM_TIME_MIN), to, true, skip);
+
+	if (to == STREAM_TIME_MAX)
+		return;
+	derivation->more = true;
+	for (int i = 0; i < derivation->nsources && joins; i++)
+	{
+		if (derivation->sources[i].read_until < to)
+		{
+			derivation->sources[i].read_until = to;
+			derivation->sources[i].read_count = 1;
+		}
+	}
 }
 
 /*
@@ -365,10 +510,11 @@ ReadSideSources(Derivation *derivation, StreamTime derived_until, TimeRange **ra
 
 /*
  * Brings a locked derived stream up to date, and derives the given ranges
- * again.
+ * again.  With "max_blocks", not 0, that is how many blocks of a source are
+ * read at most.
  */
 static void
-DeriveLocked(Derivation *derivation, const TimeRange *changed, int nchanged)
+DeriveLocked(Derivation *derivation, const TimeRange *changed, int nchanged, int max_blocks)
 {
 	const StreamDef *def = &derivation->head.def;
 	const DeriveOperator *operator = &DeriveOperators[def->derive_op];
@@ -398,16 +544,8 @@ DeriveLocked(Derivation *derivation, const TimeRange *changed, int nchanged)
 			skip -= source->origin_count;
 	}
 
-	RunOperator(derivation, Max(derived_until, STREAM_TIME_MIN), STREAM_TIME_MAX, true, skip);
-
-	/* What lies beyond what had been derived has just been derived. */
-	for (int i = 0; i < nranges; i++)
-	{
-		if (derived_until != STREAM_TIME_NONE && ranges[i].from <= derived_until)
-			Rederive(derivation, ranges[i]);
-	}
-	if (derivation->progress.nranges[RANGES_REDERIVE] > 0)
-		ClearRanges(&def->id, RANGES_REDERIVE);
+	DeriveForward(derivation, derived_until, skip, max_blocks);
+	RederiveRanges(derivation, ranges, nranges, derived_until, max_blocks);
 
 	for (int i = 0; i < derivation->nsources; i++)
 	{
@@ -485,11 +623,13 @@ ChangesOfSources(const Derivation *derivation, const ChangeList *list, TimeRange
  * Locks a derived stream and brings it up to date.  With "list", that is only
  * done if one of its sources is among the changes there; changes of the
  * derived stream itself are added.  A stream that waits to be backprocessed is
- * left alone, unless this is it ("backprocess").  Returns whether anything was
- * done.
+ * left alone, unless this is it ("backprocess"), of which at most "max_blocks"
+ * blocks of a source are read, if that is not 0.  The datapoints derived are
+ * added to "datapoints", which may be NULL.
  */
-static bool
-BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
+static DeriveOutcome
+BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess, int max_blocks,
+			  int64 *datapoints)
 {
 	Derivation *derivation = palloc0(sizeof(Derivation));
 	TimeRange  *ranges = NULL;
@@ -498,17 +638,17 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
 
 	/* One that is hidden from the caller is caught up with by the next one who sees it. */
 	if (!LockStream(id, false, true, &derivation->head, CurrentMemoryContext))
-		return false;
+		return DERIVE_NOTHING;
 	if (derivation->head.def.derive_op < 0)
-		return false;
+		return DERIVE_NOTHING;
 	LockProgress(id, &derivation->progress);
 	was_pending = derivation->progress.pending_backprocess;
 	if (was_pending && !backprocess)
-		return false;
+		return DERIVE_NOTHING;
 
 	LoadSources(derivation);
 	if (!backprocess && !ChangesOfSources(derivation, list, &ranges, &nranges))
-		return false;
+		return DERIVE_NOTHING;
 
 	derivation->head_context = AllocSetContextCreate(CurrentMemoryContext, "datastream derived head",
 													 ALLOCSET_SMALL_SIZES);
@@ -517,10 +657,10 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
 	derivation->rows = CreateDatapoints(HEAD_ROWS);
 
 	BeginLatestSnapshot();
-	DeriveLocked(derivation, ranges, nranges);
+	DeriveLocked(derivation, ranges, nranges, max_blocks);
 	EndLatestSnapshot();
-	if (was_pending)
-		SavePendingBackprocess(id, false);
+	if (derivation->progress.behind && !derivation->more)
+		SaveDerived(id);
 
 	if (derivation->changed && derivation->head.contributes)
 	{
@@ -530,7 +670,12 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess)
 		change->nranges = derivation->nredone;
 	}
 
-	return was_pending || derivation->advanced || derivation->changed;
+	if (datapoints != NULL)
+		*datapoints += derivation->datapoints;
+	if (derivation->more)
+		return DERIVE_MORE;
+
+	return was_pending || derivation->advanced || derivation->changed ? DERIVE_DONE : DERIVE_NOTHING;
 }
 
 /*
@@ -549,18 +694,50 @@ DeriveFromList(ChangeList *list)
 	if (ndependants > 1)
 		LockStreams(dependants, ndependants, false);
 	for (int i = 0; i < ndependants; i++)
-		BringUpToDate(&dependants[i], list, false);
+		BringUpToDate(&dependants[i], list, false, 0, NULL);
+}
+
+/*
+ * To be called before the head is saved of a stream that has been appended to:
+ * notes, if datastream.derive says so, that the streams that derive from it are
+ * to be told later.
+ */
+void
+DeliverLater(StreamHead *head)
+{
+	if (head->contributes && derive_mode == DERIVE_BACKGROUND)
+		MarkUndelivered(head);
+}
+
+/*
+ * Tells the streams that derive from a locked stream's datapoints at its
+ * highest granularity that they have something to read.  Save the head after.
+ */
+void
+DeliverHead(StreamHead *head)
+{
+	SourceChange change = {head->def.id, head->def.highest};
+	int			ndependants;
+	pg_uuid_t  *dependants;
+
+	if (!head->undelivered)
+		return;
+
+	dependants = FindDependants(&change, 1, true, &ndependants);
+	MarkBehind(dependants, ndependants);
+	head->undelivered = false;
 }
 
 /*
  * Tells the streams that derive from sources that these have changed: brings
- * them up to date at once or, if datastream.derive says so, notes only what
- * they could not find out by themselves.
+ * them up to date at once or, if datastream.derive says so, notes what a worker
+ * does later.  Of sources that have been appended to, that has been noted in
+ * their heads.
  *
  * SPI must be connected, and the sources locked.
  */
 void
-DeriveFromChanges(const SourceChange *changes, int nchanges)
+DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -586,9 +763,11 @@ DeriveFromChanges(const SourceChange *changes, int nchanges)
 			int			ndependants;
 			pg_uuid_t  *dependants;
 
-			if (changes[i].nranges == 0)
+			if (changes[i].nranges == 0 && appended)
 				continue;
 			dependants = FindDependants(&changes[i], 1, true, &ndependants);
+			if (!appended)
+				MarkBehind(dependants, ndependants);
 			for (int j = 0; j < ndependants; j++)
 				AddRanges(&dependants[j], RANGES_REDERIVE, changes[i].ranges, changes[i].nranges);
 		}
@@ -621,10 +800,11 @@ LockLevelDependants(const StreamDef *def)
 }
 
 /*
- * Locks derived streams, and those that derive from them.
+ * Locks derived streams, and those that derive from them.  With "skip_locked",
+ * returns false if others have locked one of them.
  */
-void
-LockDerivedStreams(const pg_uuid_t *ids, int nids)
+bool
+LockDerivedStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -633,6 +813,7 @@ LockDerivedStreams(const pg_uuid_t *ids, int nids)
 	int			ndependants = 0;
 	pg_uuid_t  *dependants = NULL;
 	pg_uuid_t  *all;
+	bool		locked;
 
 	for (int i = 0; i < nids; i++)
 	{
@@ -646,33 +827,36 @@ LockDerivedStreams(const pg_uuid_t *ids, int nids)
 	memcpy(all, ids, sizeof(pg_uuid_t) * nids);
 	if (ndependants > 0)
 		memcpy(all + nids, dependants, sizeof(pg_uuid_t) * ndependants);
-	LockStreams(all, nids + ndependants, false);
+	locked = LockStreams(all, nids + ndependants, skip_locked);
 
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);
+
+	return locked;
 }
 
 /*
  * Brings a derived stream up to date with its sources, whether it waits to be
- * backprocessed or has fallen behind, and then those that derive from it.
- * Returns whether there was anything to do.
+ * backprocessed or has fallen behind, and then those that derive from it.  With
+ * "max_blocks", not 0, that is how many blocks of a source are read at most.
+ * The datapoints derived are added to "datapoints", which may be NULL.
  *
  * SPI must be connected.  The streams stay locked until the end of the
  * transaction.
  */
-bool
-DeriveStream(const pg_uuid_t *id)
+DeriveOutcome
+DeriveStream(const pg_uuid_t *id, int max_blocks, int64 *datapoints)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	ChangeList	list = {0};
-	bool		done = BringUpToDate(id, &list, true);
+	DeriveOutcome outcome = BringUpToDate(id, &list, true, max_blocks, datapoints);
 
 	DeriveFromList(&list);
 
 	MemoryContextSwitchTo(old_context);
 	MemoryContextDelete(context);
 
-	return done;
+	return outcome;
 }

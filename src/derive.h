@@ -28,9 +28,19 @@ typedef enum DeriveMode
 
 extern int	derive_mode;
 
-extern void DeriveFromChanges(const SourceChange *changes, int nchanges);
-extern bool DeriveStream(const pg_uuid_t *id);
+/* How far DeriveStream() has come */
+typedef enum DeriveOutcome
+{
+	DERIVE_NOTHING,				/* there was nothing to do */
+	DERIVE_DONE,
+	DERIVE_MORE					/* there is more to do */
+} DeriveOutcome;
+
+extern void DeliverLater(StreamHead *head);
+extern void DeliverHead(StreamHead *head);
+extern void DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended);
+extern DeriveOutcome DeriveStream(const pg_uuid_t *id, int max_blocks, int64 *datapoints);
 extern bool LockLevelDependants(const StreamDef *def);
-extern void LockDerivedStreams(const pg_uuid_t *ids, int nids);
+extern bool LockDerivedStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
 
 #endif							/* DS_DERIVE_H */

@@ -19,9 +19,15 @@
 #include "errors.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 /* Buckets that are made again at once */
 #define REDO_BUCKETS	500
+
+/* Late ranges that are downsampled again at once, where that is limited */
+#define REDO_RANGES		8
+
+int			close_after = 3600;
 
 /* A level in a pass */
 typedef struct Level
@@ -38,6 +44,7 @@ typedef struct Pass
 {
 	const StreamDef *def;
 	MemoryContext context;
+	int64		datapoints;		/* fed to the finest level */
 	int			nlevels;
 	Level		levels[GRANULARITY_COUNT];	/* from fine to coarse */
 } Pass;
@@ -208,6 +215,7 @@ FeedDatapoints(Pass *pass, const DataBlock *block, int first, int last)
 {
 	Level	   *finest = &pass->levels[0];
 
+	pass->datapoints += Max(last - first, 0);
 	while (first < last)
 	{
 		StreamTime	t = block->times[first];
@@ -232,11 +240,19 @@ FeedDatapoints(Pass *pass, const DataBlock *block, int first, int last)
 static void
 FeedNewDatapoints(Pass *pass, const DataBlock *head_rows, StreamTime from, StreamTime to)
 {
-	BlockScan  *scan = BeginMaintenanceScan(pass->def, pass->def->highest, head_rows, from, to);
+	BlockScan  *scan;
 	DataBlock  *block;
 	int			first;
 	int			last;
 
+	/* Most often all that is new is still in the head. */
+	if (head_rows->count > 0 && head_rows->times[0] < from)
+	{
+		FeedDatapoints(pass, head_rows, BlockLowerBound(head_rows, from), BlockUpperBound(head_rows, to));
+		return;
+	}
+
+	scan = BeginMaintenanceScan(pass->def, pass->def->highest, head_rows, from, to);
 	while ((block = NextBlock(scan, &first, &last)) != NULL)
 		FeedDatapoints(pass, block, first, last);
 	EndBlockScan(scan);
@@ -467,32 +483,174 @@ CheckProgress(const StreamDef *def, StreamProgress *progress)
 }
 
 /*
- * Closes the buckets of a locked stream that end at or before "until", and
- * makes those again that late datapoints have touched.
+ * The end of the first "max_blocks" blocks of datapoints from a time on, or
+ * STREAM_TIME_MAX if there are not so many, or if there is no limit.
+ */
+static StreamTime
+BlocksUntil(const StreamDef *def, StreamTime from, int max_blocks)
+{
+	StreamTime	until = STREAM_TIME_MAX;
+
+	if (max_blocks > 0)
+	{
+		BeginLatestSnapshot();
+		if (!NthBlockUntil(&def->id, def->highest, from, max_blocks, &until))
+			until = STREAM_TIME_MAX;
+		EndLatestSnapshot();
+	}
+
+	return until;
+}
+
+/*
+ * Makes those closed buckets of a locked stream again that late datapoints have
+ * touched, at once so many as "max_blocks" blocks of datapoints make.  Returns
+ * whether there are more.
+ */
+static bool
+RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChanges *changes)
+{
+	const StreamDef *def = &head->def;
+	TimeRange  *late = progress->ranges[RANGES_LATE];
+	int			nlate = progress->nranges[RANGES_LATE];
+	int			ndone = 0;
+
+	if (nlate == 0)
+		return false;
+
+	while (ndone < nlate && (max_blocks == 0 || ndone < REDO_RANGES))
+	{
+		TimeRange	range = {late[ndone].from, late[ndone].to};
+		StreamTime	limit = BlocksUntil(def, range.from, max_blocks);
+		bool		whole = limit >= range.to;
+
+		range.to = Min(range.to, limit);
+		RedoRange(head, progress, range, changes);
+		for (int level = def->highest; level < GRANULARITY_COUNT; level++)
+			MergeSmallBlocks(&def->id, (Granularity) level, range.from, range.to);
+
+		if (!whole)
+		{
+			late[ndone].from = limit + 1;
+			break;
+		}
+		ndone++;
+	}
+
+	ClearRanges(&def->id, RANGES_LATE);
+	AddRanges(&def->id, RANGES_LATE, late + ndone, nlate - ndone);
+
+	return ndone < nlate;
+}
+
+/*
+ * Until when a stream can be downsampled at once, so that about "max_blocks"
+ * blocks are read; at most "until".
+ */
+static StreamTime
+LimitPass(const StreamHead *head, const StreamProgress *progress, StreamTime until, int max_blocks)
+{
+	Granularity finest = head->def.highest + 1;
+	StreamTime	from = Max(progress->until[finest], STREAM_TIME_MIN);
+
+	if (head->rows->count > 0 && head->rows->times[0] < from)
+		return until;
+
+	return Min(until, BucketEnd(finest, BlocksUntil(&head->def, from, max_blocks)));
+}
+
+/*
+ * Until when buckets of a stream can be closed that has gone silent: the end of
+ * the coarsest bucket with its latest datapoint that has been over for so long
+ * by the clock; STREAM_TIME_NONE if it has not gone silent.
+ */
+static StreamTime
+SilentUntil(const StreamHead *head, const StreamProgress *progress, StreamTime now)
+{
+	StreamTime	over_until = now - close_after * INT64CONST(1000);
+	StreamTime	until = STREAM_TIME_NONE;
+
+	if (progress->downsampled_at != STREAM_TIME_NONE && progress->downsampled_at > over_until)
+		return STREAM_TIME_NONE;
+
+	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
+	{
+		StreamTime	end = BucketEnd((Granularity) i, head->latest);
+
+		if (end <= over_until)
+			until = end;
+	}
+
+	return until;
+}
+
+/*
+ * When to look next whether a stream has gone silent.
+ */
+static StreamTime
+NextCheck(const StreamHead *head, const StreamProgress *progress)
+{
+	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
+	{
+		if (progress->until[i] <= head->latest)
+			return Max(BucketEnd((Granularity) i, head->latest), progress->downsampled_at);
+	}
+
+	return STREAM_TIME_NONE;
+}
+
+/*
+ * Moves what little is left of a stream that has gone silent into as few blocks
+ * as possible.
  */
 static void
-DownsampleLocked(StreamHead *head, StreamProgress *progress, StreamTime until, ClosedBuckets *closed)
+CompactSilent(StreamHead *head)
+{
+	const StreamDef *def = &head->def;
+
+	if (head->rows->count > 0)
+		MoveHeadIntoBlock(head);
+	for (int level = def->highest; level < GRANULARITY_COUNT; level++)
+		MergeSmallBlocks(&def->id, (Granularity) level, STREAM_TIME_NONE, STREAM_TIME_MAX);
+}
+
+/*
+ * Closes the buckets of a locked stream within the limits, and makes those
+ * again that late datapoints have touched.
+ */
+static void
+DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLimits *limits,
+				 ClosedBuckets *closed)
 {
 	const StreamDef *def = &head->def;
 	Granularity finest = def->highest + 1;
-	StreamTime	limit = Min(until, head->latest);
+	StreamTime	now = StreamTimeFromTimestampClamped(GetCurrentTimestamp());
+	StreamTime	limit = Min(limits->until, head->latest);
+	StreamTime	silent_until = STREAM_TIME_NONE;
 	StreamTime	close_until[GRANULARITY_COUNT];
-	StreamTime	first_time;
+	StreamTime	first_time = STREAM_TIME_NONE;
 	StreamTime	from[GRANULARITY_COUNT];
-	bool		has_datapoints;
+	bool		has_datapoints = true;
 	bool		has_work = false;
+	bool		more_late;
 	LevelChanges changes = {0};
 
 	CheckProgress(def, progress);
 
-	for (int i = 0; i < progress->nranges[RANGES_LATE]; i++)
-		RedoRange(head, progress, progress->ranges[RANGES_LATE][i], &changes);
-	if (progress->nranges[RANGES_LATE] > 0)
-		ClearRanges(&def->id, RANGES_LATE);
+	/* Late datapoints may have come before the first one. */
+	if (progress->nranges[RANGES_LATE] > 0 || progress->until[finest] == STREAM_TIME_NONE)
+	{
+		BeginLatestSnapshot();
+		has_datapoints = StreamEarliest(def, &first_time);
+		EndLatestSnapshot();
+	}
 
-	BeginLatestSnapshot();
-	has_datapoints = StreamEarliest(def, &first_time);
-	EndLatestSnapshot();
+	more_late = RedoLate(head, progress, limits->max_blocks, &changes);
+
+	if (has_datapoints)
+		limit = LimitPass(head, progress, limit, limits->max_blocks);
+	if (has_datapoints && limits->check_silent && limit == head->latest)
+		silent_until = SilentUntil(head, progress, now);
 
 	if (has_datapoints && limit >= STREAM_TIME_MIN)
 	{
@@ -500,10 +658,12 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, StreamTime until, C
 		{
 			Granularity level = (Granularity) i;
 
-			close_until[level] = BucketStart(level, level == finest ? limit : close_until[level - 1]);
+			close_until[level] = BucketStart(level, level == finest ? Max(limit, silent_until)
+											 : close_until[level - 1]);
 			from[level] = progress->until[level];
 			if (from[level] == STREAM_TIME_NONE)
-				from[level] = BucketStart(level, first_time);
+				from[level] = BucketStart(level, first_time != STREAM_TIME_NONE ? first_time
+										  : progress->until[finest] - 1);
 			if (from[level] < close_until[level])
 				has_work = true;
 		}
@@ -515,6 +675,7 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, StreamTime until, C
 
 		if (from[finest] < close_until[finest])
 			FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);
+		closed->datapoints = pass->datapoints;
 		EndPass(pass);
 
 		for (int level = finest; level < GRANULARITY_COUNT; level++)
@@ -526,49 +687,98 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, StreamTime until, C
 			progress->until[level] = close_until[level];
 			NoteChange(&changes, def, (Granularity) level, from[level], close_until[level], false);
 		}
+		if (silent_until == STREAM_TIME_NONE)
+			progress->downsampled_at = now;
 	}
 
 	if (progress->until[finest] != STREAM_TIME_NONE)
 		head->close_at = BucketEnd(finest, progress->until[finest]);
 
-	head->due = head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at;
+	/* What has been appended with a time to come is to be closed then. */
+	head->due = more_late ||
+		(head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at && head->close_at <= now);
+	closed->more = head->due;
+	if (limits->check_silent && !head->due)
+		head->check_at = NextCheck(head, progress);
+	if (!head->due && head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at)
+	{
+		head->check_at = Max(head->close_at - close_after * INT64CONST(1000), STREAM_TIME_MIN);
+		head->wake = true;
+	}
+
+	if (silent_until != STREAM_TIME_NONE &&
+		BucketEnd(Max(SILENT_LEVEL, finest), head->latest) <= silent_until)
+		CompactSilent(head);
+
 	SaveDownsampledUntil(&def->id, progress);
 	SaveHead(head);
 
 	if (head->contributes && changes.count > 0)
-		DeriveFromChanges(changes.changes, changes.count);
+		DeriveFromChanges(changes.changes, changes.count, false);
 }
 
 /*
- * Closes the buckets of a stream that end at or before "until", at all its
- * lower granularities, and brings the streams up to date that derive from
- * these.  Returns false, with nothing done, if there is nothing to do, or if
- * the stream is gone or others work on it.
+ * Does what is to be done with a locked stream that is not downsampled.
+ */
+static void
+CheckSilent(StreamHead *head)
+{
+	StreamTime	now = StreamTimeFromTimestampClamped(GetCurrentTimestamp());
+	StreamTime	end = BucketEnd(SILENT_LEVEL, Max(head->latest, STREAM_TIME_MIN));
+
+	if (head->latest == STREAM_TIME_NONE)
+		head->check_at = STREAM_TIME_NONE;
+	else if (end <= now - close_after * INT64CONST(1000))
+	{
+		CompactSilent(head);
+		head->check_at = STREAM_TIME_NONE;
+	}
+	else
+		head->check_at = end;
+}
+
+/*
+ * Does with a stream what there is to be done: closes the buckets, at all its
+ * lower granularities, that end at or before a time, and brings the streams up
+ * to date that derive from these, or notes that they have something to read.
+ * Returns false, with nothing done, if there is nothing to do, or if the stream
+ * is gone or others work on it.
  *
  * SPI must be connected.  The stream stays locked until the end of the
  * transaction.  "def" and "closed" tell what has been done.
  */
 bool
-DownsampleStream(const pg_uuid_t *id, StreamTime until, StreamDef *def, ClosedBuckets *closed)
+DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef *def,
+				 ClosedBuckets *closed)
 {
 	StreamHead	head;
 	StreamProgress progress;
 
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		closed->from[level] = closed->to[level] = STREAM_TIME_NONE;
+	closed->datapoints = 0;
+	closed->more = false;
 
-	if (!StreamIsDue(id))
-		return false;
 	if (!LockStream(id, true, true, &head, CurrentMemoryContext))
 		return false;
+	*def = head.def;
+
 	if (head.def.value_downsamplers == 0)
-		return false;
+	{
+		DeliverHead(&head);
+		head.due = false;
+		if (limits->check_silent)
+			CheckSilent(&head);
+		SaveHead(&head);
+		return true;
+	}
+
 	if (head.contributes && !LockLevelDependants(&head.def))
 		return false;
 
 	LockProgress(id, &progress);
-	DownsampleLocked(&head, &progress, until, closed);
-	*def = head.def;
+	DeliverHead(&head);
+	DownsampleLocked(&head, &progress, limits, closed);
 
 	return true;
 }

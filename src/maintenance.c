@@ -42,7 +42,7 @@ typedef bool (*StreamWork) (const pg_uuid_t *id, void *state);
 /* What ds_downsample_streams() has been asked for */
 typedef struct DownsampleRequest
 {
-	StreamTime	until;
+	DownsampleLimits limits;
 	ReturnSetInfo *result;		/* for the new datapoints, or NULL */
 	FmgrInfo   *filter;			/* or NULL */
 } DownsampleRequest;
@@ -184,7 +184,7 @@ DownsampleOne(const pg_uuid_t *id, void *state)
 			return false;
 	}
 
-	if (!DownsampleStream(id, request->until, &def, &closed))
+	if (!StreamIsDue(id) || !DownsampleStream(id, &request->limits, &def, &closed))
 		return false;
 
 	if (request->result != NULL)
@@ -224,7 +224,7 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("ds_downsample_streams()");
 
-	request.until = StreamTimeFromTimestampClamped(until);
+	request.limits.until = StreamTimeFromTimestampClamped(until);
 	if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
 		request.result = result;
 	if (!PG_ARGISNULL(3))
@@ -253,7 +253,7 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 static bool
 BackprocessOne(const pg_uuid_t *id, void *state)
 {
-	return DeriveStream(id);
+	return DeriveStream(id, 0, NULL) != DERIVE_NOTHING;
 }
 
 /*
@@ -349,7 +349,7 @@ ds_backprocess_streams(PG_FUNCTION_ARGS)
 	}
 	request.done = palloc0(sizeof(bool) * (request.nids + 1));
 	qsort(request.ids, request.nids, sizeof(pg_uuid_t), CompareStreamIds);
-	LockDerivedStreams(request.ids, request.nids);
+	LockDerivedStreams(request.ids, request.nids, false);
 
 	for (int i = 0; i < request.nids; i++)
 		BackprocessWithSources(&request, &request.ids[i]);

@@ -18,16 +18,19 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "wakeup.h"
 
 /* Attributes of the query of LockStream(), behind STREAM_DEF_COLUMNS */
 #define LOCK_LATEST			8
 #define LOCK_CLOSE_AT		9
-#define LOCK_DUE			10
-#define LOCK_CONTRIBUTES	11
-#define LOCK_HEAD			12
+#define LOCK_CHECK_AT		10
+#define LOCK_DUE			11
+#define LOCK_UNDELIVERED	12
+#define LOCK_CONTRIBUTES	13
+#define LOCK_HEAD			14
 
 #define LOCK_QUERY \
-	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.due, h.contributes, h.head" \
+	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head" \
 	" FROM datastream.heads h JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
 	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
 
@@ -126,8 +129,11 @@ CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess)
 	values[0] = UUIDPGetDatum(id);
 	values[1] = BoolGetDatum(pending_backprocess);
 	RunSavedQuery(&progress_slot,
-			 "INSERT INTO datastream.progress (stream_id, pending_backprocess) VALUES ($1, $2)",
-			 2, argtypes, values, NULL, false);
+				  "INSERT INTO datastream.progress (stream_id, pending_backprocess, behind)"
+				  " VALUES ($1, $2, $2)",
+				  2, argtypes, values, NULL, false);
+	if (pending_backprocess)
+		NoteWork();
 }
 
 /*
@@ -138,10 +144,14 @@ DeleteStreamStorage(const pg_uuid_t *id)
 {
 	static PlanSlot head_slot;
 	static PlanSlot progress_slot;
+	static PlanSlot failures_slot;
 
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		DeleteBlocks(id, (Granularity) level);
 
+	RunStreamQuery(&failures_slot,
+				   "DELETE FROM datastream.failures WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false);
 	RunStreamQuery(&progress_slot,
 				   "DELETE FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
@@ -161,7 +171,7 @@ StreamIsDue(const pg_uuid_t *id)
 	bool		due;
 
 	RunStreamQuery(&slot,
-				   "SELECT due FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   "SELECT due OR latest OPERATOR(pg_catalog.>=) close_at FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
 	due = SPI_processed > 0 && ResultBool(0, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -311,8 +321,11 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	StreamDefFromTuple(&head->def, SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, context);
 	head->latest = ResultTime(0, LOCK_LATEST);
 	head->close_at = ResultTime(0, LOCK_CLOSE_AT);
+	head->check_at = ResultTime(0, LOCK_CHECK_AT);
 	head->due = ResultBool(0, LOCK_DUE);
+	head->undelivered = ResultBool(0, LOCK_UNDELIVERED);
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
+	head->wake = false;
 	head->rows = ResultRows(0, LOCK_HEAD, context);
 	SPI_freetuptable(SPI_tuptable);
 
@@ -326,29 +339,33 @@ void
 SaveHead(const StreamHead *head)
 {
 	static PlanSlot slot;
-	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, BlockTypeOid()};
-	Datum		values[5];
-	char		nulls[] = "     ";
+	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	BOOLOID, BOOLOID, BlockTypeOid()};
+	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
+	Datum		values[7];
+	char		nulls[] = "       ";
 	struct varlena *encoded = NULL;
 
 	values[0] = UUIDPGetDatum(&head->def.id);
-	values[1] = TimeDatum(Max(head->latest, STREAM_TIME_MIN));
-	if (head->latest == STREAM_TIME_NONE)
-		nulls[1] = 'n';
-	values[2] = TimeDatum(Max(head->close_at, STREAM_TIME_MIN));
-	if (head->close_at == STREAM_TIME_NONE)
-		nulls[2] = 'n';
-	values[3] = BoolGetDatum(head->due);
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		values[1 + i] = TimeDatum(Max(times[i], STREAM_TIME_MIN));
+		if (times[i] == STREAM_TIME_NONE)
+			nulls[1 + i] = 'n';
+	}
+	values[4] = BoolGetDatum(head->due);
+	values[5] = BoolGetDatum(head->undelivered);
 	if (head->rows->count > 0)
 		encoded = EncodeBlock(head->rows);
 	else
-		nulls[4] = 'n';
-	values[4] = PointerGetDatum(encoded);
+		nulls[6] = 'n';
+	values[6] = PointerGetDatum(encoded);
 
 	RunSavedQuery(&slot,
-			 "UPDATE datastream.heads SET latest = $2, close_at = $3, due = $4, head = $5"
-			 " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-			 5, argtypes, values, nulls, false);
+				  "UPDATE datastream.heads SET latest = $2, close_at = $3, check_at = $4,"
+				  " due = $5, undelivered = $6, head = $7"
+				  " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				  7, argtypes, values, nulls, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
@@ -357,6 +374,8 @@ SaveHead(const StreamHead *head)
 
 	if (encoded != NULL)
 		pfree(encoded);
+	if (head->wake)
+		NoteWork();
 }
 
 /*
@@ -474,31 +493,97 @@ FlushHead(StreamHead *head)
 }
 
 /*
- * Notes a new latest datapoint, and that maintenance is due when it lies
- * beyond the bucket in work.
+ * Moves all that is in a head into a block, and small blocks together: of a
+ * stream that has gone silent.  Save the head after.
+ */
+void
+MoveHeadIntoBlock(StreamHead *head)
+{
+	DataBlock  *rows = head->rows;
+
+	AppendBlocks(&head->def.id, head->def.highest, rows, 0, rows->count);
+	head->rows = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
+}
+
+/*
+ * Until when the datapoints of a locked stream have been downsampled: what
+ * lies before is late.
+ */
+StreamTime
+FrozenUntil(const StreamHead *head)
+{
+	if (head->close_at == STREAM_TIME_NONE)
+		return STREAM_TIME_NONE;
+
+	return BucketStart(head->def.highest + 1, head->close_at - 1);
+}
+
+/*
+ * Notes that there is something for maintenance to do.  Save the head after.
+ */
+void
+MarkDue(StreamHead *head)
+{
+	head->wake = head->wake || !head->due;
+	head->due = true;
+}
+
+/*
+ * Notes that maintenance is to tell the streams that derive from this one of
+ * what is new in it.  Save the head after.
+ */
+void
+MarkUndelivered(StreamHead *head)
+{
+	head->undelivered = true;
+	MarkDue(head);
+}
+
+/*
+ * Notes a new latest datapoint, that maintenance is due when it lies beyond
+ * the bucket in work, and from when on the stream may have gone silent.
  */
 static void
 AdvanceLatest(StreamHead *head, StreamTime first, StreamTime latest)
 {
-	head->latest = latest;
-	if (head->def.value_downsamplers == 0)
-		return;
+	bool		downsampled = head->def.value_downsamplers != 0;
 
-	if (head->close_at == STREAM_TIME_NONE)
+	head->latest = latest;
+	if (downsampled && head->close_at == STREAM_TIME_NONE)
 		head->close_at = BucketEnd(head->def.highest + 1, first);
-	if (latest >= head->close_at)
-		head->due = true;
+	if (downsampled && latest >= head->close_at)
+		MarkDue(head);
+
+	if (head->check_at == STREAM_TIME_NONE)
+	{
+		StreamTime	end = downsampled ? head->close_at : BucketEnd(SILENT_LEVEL, latest);
+
+		head->check_at = Max(end, StreamTimeFromTimestampClamped(GetCurrentTimestamp()));
+		head->wake = true;
+	}
 }
 
 /*
  * Appends rows [from, to), none of which is older than the stream's latest
- * datapoint, to a locked stream.  Save the head after.
+ * datapoint, to a locked stream.  Those that lie where the stream has been
+ * downsampled, since it had gone silent, are noted as late.  Save the head
+ * after.
  */
 void
 AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 {
+	StreamTime	frozen_until = FrozenUntil(head);
+
 	if (from >= to)
 		return;
+
+	if (rows->times[from] < frozen_until)
+	{
+		TimeRange	late = {rows->times[from], Min(rows->times[to - 1], frozen_until - 1)};
+
+		AddRanges(&head->def.id, RANGES_LATE, &late, 1);
+		MarkDue(head);
+	}
 
 	/*
 	 * Few rows go into the head, many straight into blocks, behind what is in

@@ -28,6 +28,12 @@
 #define HEAD_ROWS		32
 #define HEAD_BYTES		400
 
+/*
+ * A stream that is silent until such a bucket is over has its head moved into
+ * a block, and small blocks merged.
+ */
+#define SILENT_LEVEL	GRANULARITY_DAYS
+
 /* No time: before every timestamp */
 #define STREAM_TIME_NONE	(-INT64CONST(1))
 
@@ -38,8 +44,12 @@ typedef struct StreamHead
 	StreamTime	latest;			/* or STREAM_TIME_NONE */
 	StreamTime	close_at;		/* end of the bucket in work at the finest
 								 * lower level, or STREAM_TIME_NONE */
+	StreamTime	check_at;		/* by the clock: when to look whether it has
+								 * gone silent, or STREAM_TIME_NONE */
 	bool		due;			/* there is something for maintenance to do */
+	bool		undelivered;	/* its dependants are to be told of new datapoints */
 	bool		contributes;	/* other streams derive from it */
+	bool		wake;			/* there is work that workers do not know of yet */
 	DataBlock  *rows;			/* newest datapoints; count may be 0 */
 } StreamHead;
 
@@ -66,7 +76,11 @@ typedef struct StreamProgress
 											 * STREAM_TIME_NONE */
 	TimeRange  *ranges[RANGE_LIST_COUNT];	/* ascending, apart from each other */
 	int			nranges[RANGE_LIST_COUNT];
+	StreamTime	downsampled_at; /* by the clock, or STREAM_TIME_NONE */
+	StreamTime	expired_until;	/* what lies before cannot be downsampled
+								 * again, or STREAM_TIME_NONE */
 	bool		pending_backprocess;
+	bool		behind;			/* there is something to derive */
 } StreamProgress;
 
 /* Streams */
@@ -86,15 +100,21 @@ extern void SaveHead(const StreamHead *head);
 extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 
 /* Datapoints at the highest granularity; the head must be locked, and saved after */
+extern StreamTime FrozenUntil(const StreamHead *head);
+extern void MarkDue(StreamHead *head);
+extern void MarkUndelivered(StreamHead *head);
 extern void AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
 extern void InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
 extern void DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to);
+extern void MoveHeadIntoBlock(StreamHead *head);
 
 /* Progress */
 extern bool ReadProgress(const pg_uuid_t *id, StreamProgress *progress);
 extern void LockProgress(const pg_uuid_t *id, StreamProgress *progress);
 extern void SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress);
-extern void SavePendingBackprocess(const pg_uuid_t *id, bool pending);
+extern void SaveExpiredUntil(const pg_uuid_t *id, StreamTime expired_until);
+extern void SaveDerived(const pg_uuid_t *id);
+extern void MarkBehind(const pg_uuid_t *ids, int nids);
 extern void AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges);
 extern void ClearRanges(const pg_uuid_t *id, RangeList list);
 

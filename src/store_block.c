@@ -298,6 +298,98 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int 
 }
 
 /*
+ * How many blocks from the first one on can become one; more than one only if
+ * that is worth the writing: the others must be a good part of the largest.
+ */
+static int
+MergeableBlocks(const StoredBlock *blocks, int nblocks)
+{
+	int64		count = 0;
+	int64		bytes = 0;
+	int			largest = 0;
+	int			worth = 1;
+
+	for (int i = 0; i < nblocks; i++)
+	{
+		count += blocks[i].count;
+		bytes += blocks[i].bytes;
+		largest = Max(largest, blocks[i].count);
+		if (count > BLOCK_ROWS || bytes > BLOCK_BYTES)
+			break;
+		if ((count - largest) * 4 >= largest)
+			worth = i + 1;
+	}
+
+	return worth;
+}
+
+/*
+ * Merges small neighbours among the blocks that have rows in [from, to].  With
+ * STREAM_TIME_NONE as "from" those are the last blocks.
+ */
+void
+MergeSmallBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream merge",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	Datum		values[3];
+	StoredBlock *blocks;
+	int			nblocks;
+
+	values[0] = UUIDPGetDatum(id);
+	if (from < STREAM_TIME_MIN)
+	{
+		values[1] = Int64GetDatum(TIER_LOOKBACK);
+		blocks = FetchBlocks(level, QUERY_TAIL, values, &nblocks);
+		for (int i = 0; i < nblocks / 2; i++)
+		{
+			StoredBlock swap = blocks[i];
+
+			blocks[i] = blocks[nblocks - 1 - i];
+			blocks[nblocks - 1 - i] = swap;
+		}
+	}
+	else
+	{
+		values[1] = TimestampTzGetDatum(TimestampFromStreamTime(from));
+		values[2] = TimestampTzGetDatum(TimestampFromStreamTime(to));
+		blocks = FetchBlocks(level, QUERY_OVERLAP, values, &nblocks);
+	}
+
+	for (int i = 0; i < nblocks;)
+	{
+		int			n = MergeableBlocks(&blocks[i], nblocks - i);
+
+		CHECK_FOR_INTERRUPTS();
+		if (n > 1)
+		{
+			DataBlock  *merged = NULL;
+
+			for (int j = i; j < i + n; j++)
+			{
+				StoredBlock *block;
+
+				values[1] = KeyStart(&blocks[j].key);
+				values[2] = Int64GetDatum(blocks[j].key.seq);
+				block = FetchBlock(level, QUERY_KEY, values);
+				if (block == NULL)
+					elog(ERROR, "block of stream \"%s\" has vanished", StreamIdToString(id));
+				if (merged == NULL)
+					merged = CreateBlock(BLOCK_ROWS, BlockColumnMask(block->rows));
+				AppendBlockRows(merged, block->rows, 0, block->rows->count);
+			}
+			ReplaceBlocks(id, level, merged, BLOCK_ROWS, &blocks[i].key, &blocks[i + n - 1].key,
+						  NULL, NULL);
+		}
+		i += n;
+	}
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+/*
  * Merges two runs of rows by time; of equal times, those of "a" come first.
  */
 DataBlock *

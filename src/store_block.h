@@ -20,6 +20,7 @@
 extern void AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to);
 extern void InsertIntoBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int from, int to);
 extern void DeleteFromBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
+extern void MergeSmallBlocks(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
 extern DataBlock *MergeBlockRows(const DataBlock *a, const DataBlock *b, int from, int to);
 extern void DeleteBlocks(const pg_uuid_t *id, Granularity level);
 
@@ -34,6 +35,8 @@ extern void EndBlockScan(BlockScan *scan);
 extern void CheckBlockColumns(const DataBlock *block, uint32 columns);
 extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);
 extern bool LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
+extern bool NthBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime from, int n,
+						  StreamTime *until);
 extern double EstimateBlockRows(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to);
 
 #endif							/* DS_STORE_BLOCK_H */

@@ -13,6 +13,8 @@
 #include "store.h"
 #include "utils/array.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
+#include "wakeup.h"
 
 /* A list of ranges that grows longer than this becomes one range. */
 #define RANGE_LIST_MAX	"64"
@@ -21,12 +23,21 @@
 	"ARRAY(SELECT pg_catalog.lower(r) FROM pg_catalog.unnest(" list ") r)," \
 	"ARRAY(SELECT pg_catalog.upper(r) FROM pg_catalog.unnest(" list ") r)"
 
+/* Attributes of PROGRESS_QUERY; each list of ranges has two */
+#define PROGRESS_UNTIL			1
+#define PROGRESS_DOWNSAMPLED_AT	2
+#define PROGRESS_EXPIRED_UNTIL	3
+#define PROGRESS_PENDING		4
+#define PROGRESS_BEHIND			5
+#define PROGRESS_RANGES			6
+
 #define PROGRESS_QUERY \
-	"SELECT downsampled_until, pending_backprocess, " RANGE_ARRAYS("late") ", " RANGE_ARRAYS("rederive") \
+	"SELECT downsampled_until, downsampled_at, expired_until, pending_backprocess, behind, " \
+	RANGE_ARRAYS("late") ", " RANGE_ARRAYS("rederive") \
 	" FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1"
 
-#define ADD_RANGES(list) \
-	"UPDATE datastream.progress p SET " list " = CASE" \
+#define ADD_RANGES(list, flag) \
+	"UPDATE datastream.progress p SET " flag list " = CASE" \
 	" WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.unnest(n.ranges)) OPERATOR(pg_catalog.<=) " RANGE_LIST_MAX \
 	" THEN n.ranges ELSE pg_catalog.tstzmultirange(pg_catalog.range_merge(n.ranges)) END" \
 	" FROM (SELECT q.stream_id, q." list " OPERATOR(pg_catalog.+)" \
@@ -34,6 +45,18 @@
 	" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) x(f, t)) AS ranges" \
 	" FROM datastream.progress q WHERE q.stream_id OPERATOR(pg_catalog.=) $1) n" \
 	" WHERE p.stream_id OPERATOR(pg_catalog.=) n.stream_id"
+
+/*
+ * A time that may be null, of a result's only row.
+ */
+static StreamTime
+ResultTime(int attribute)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, attribute, &isnull);
+
+	return isnull ? STREAM_TIME_NONE : StreamTimeFromTimestampClamped(DatumGetTimestampTz(value));
+}
 
 /*
  * The times in an array of a result's only row; *n is their number.
@@ -82,19 +105,25 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 		return false;
 	}
 
-	until = ResultTimes(1, &nuntil);
+	until = ResultTimes(PROGRESS_UNTIL, &nuntil);
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		progress->until[level] = level < nuntil ? until[level] : STREAM_TIME_NONE;
 
+	progress->downsampled_at = ResultTime(PROGRESS_DOWNSAMPLED_AT);
+	progress->expired_until = ResultTime(PROGRESS_EXPIRED_UNTIL);
 	progress->pending_backprocess =
-		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+								   PROGRESS_PENDING, &isnull));
+	progress->behind =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+								   PROGRESS_BEHIND, &isnull));
 
 	for (int list = 0; list < RANGE_LIST_COUNT; list++)
 	{
 		int			nfrom;
 		int			nto;
-		StreamTime *from = ResultTimes(3 + 2 * list, &nfrom);
-		StreamTime *to = ResultTimes(4 + 2 * list, &nto);
+		StreamTime *from = ResultTimes(PROGRESS_RANGES + 2 * list, &nfrom);
+		StreamTime *to = ResultTimes(PROGRESS_RANGES + 2 * list + 1, &nto);
 
 		progress->nranges[list] = Min(nfrom, nto);
 		progress->ranges[list] = palloc(sizeof(TimeRange) * (progress->nranges[list] + 1));
@@ -143,9 +172,10 @@ LockProgress(const pg_uuid_t *id, StreamProgress *progress)
  * Runs an update of a stream's progress, which must find its row.
  */
 static void
-UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values)
+UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes, Datum *values,
+			   const char *nulls)
 {
-	if (RunSavedQuery(slot, query, nargs, argtypes, values, NULL, false) != 1)
+	if (RunSavedQuery(slot, query, nargs, argtypes, values, nulls, false) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
 				 errmsg("stream \"%s\" was lost while it was maintained",
@@ -154,14 +184,14 @@ UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes
 }
 
 /*
- * Writes until when each level has been downsampled.
+ * Writes until when each level has been downsampled, and when that was done.
  */
 void
 SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID};
-	Datum		values[2];
+	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID};
+	Datum		values[3];
 	Datum		elements[GRANULARITY_COUNT];
 	bool		nulls[GRANULARITY_COUNT];
 	int			dims[] = {GRANULARITY_COUNT};
@@ -176,28 +206,71 @@ SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress)
 	values[0] = UUIDPGetDatum(id);
 	values[1] = PointerGetDatum(construct_md_array(elements, nulls, 1, dims, lower_bounds, TIMESTAMPTZOID,
 												   sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(Max(progress->downsampled_at, STREAM_TIME_MIN)));
 	UpdateProgress(&slot,
-				   "UPDATE datastream.progress SET downsampled_until = $2"
+				   "UPDATE datastream.progress SET downsampled_until = $2, downsampled_at = $3"
 				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   2, argtypes, values);
+				   3, argtypes, values, progress->downsampled_at == STREAM_TIME_NONE ? "  n" : NULL);
 }
 
 /*
- * Writes whether a derived stream still waits to be backprocessed.
+ * Writes until when nothing can be downsampled again, as it has expired.
  */
 void
-SavePendingBackprocess(const pg_uuid_t *id, bool pending)
+SaveExpiredUntil(const pg_uuid_t *id, StreamTime expired_until)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDOID, BOOLOID};
+	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZOID};
 	Datum		values[2];
 
 	values[0] = UUIDPGetDatum(id);
-	values[1] = BoolGetDatum(pending);
+	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(expired_until));
 	UpdateProgress(&slot,
-				   "UPDATE datastream.progress SET pending_backprocess = $2"
+				   "UPDATE datastream.progress SET expired_until = $2"
 				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   2, argtypes, values);
+				   2, argtypes, values, NULL);
+}
+
+/*
+ * Writes that a derived stream has read all that its sources have.
+ */
+void
+SaveDerived(const pg_uuid_t *id)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(id);
+	UpdateProgress(&slot,
+				   "UPDATE datastream.progress SET pending_backprocess = false, behind = false"
+				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   1, argtypes, values, NULL);
+}
+
+/*
+ * Notes that derived streams have something to read in their sources.
+ */
+void
+MarkBehind(const pg_uuid_t *ids, int nids)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDARRAYOID};
+	Datum	   *elements;
+	Datum		values[1];
+
+	if (nids == 0)
+		return;
+
+	elements = palloc(sizeof(Datum) * nids);
+	for (int i = 0; i < nids; i++)
+		elements[i] = UUIDPGetDatum(&ids[i]);
+	values[0] = PointerGetDatum(construct_array(elements, nids, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	RunSavedQuery(&slot,
+				  "UPDATE datastream.progress SET behind = true"
+				  " WHERE stream_id OPERATOR(pg_catalog.=) ANY ($1) AND NOT behind",
+				  1, argtypes, values, NULL, false);
+	NoteWork();
 }
 
 /*
@@ -208,8 +281,8 @@ AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nran
 {
 	static PlanSlot slots[RANGE_LIST_COUNT];
 	static const char *queries[RANGE_LIST_COUNT] = {
-		[RANGES_LATE] = ADD_RANGES("late"),
-		[RANGES_REDERIVE] = ADD_RANGES("rederive")
+		[RANGES_LATE] = ADD_RANGES("late", ""),
+		[RANGES_REDERIVE] = ADD_RANGES("rederive", "behind = true, ")
 	};
 	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID};
 	Datum		values[3];
@@ -232,7 +305,9 @@ AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nran
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[2] = PointerGetDatum(construct_array(to, nranges, TIMESTAMPTZOID, sizeof(TimestampTz),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	UpdateProgress(&slots[list], queries[list], 3, argtypes, values);
+	UpdateProgress(&slots[list], queries[list], 3, argtypes, values, NULL);
+	if (list == RANGES_REDERIVE)
+		NoteWork();
 }
 
 /*
@@ -252,5 +327,5 @@ ClearRanges(const pg_uuid_t *id, RangeList list)
 	Datum		values[1];
 
 	values[0] = UUIDPGetDatum(id);
-	UpdateProgress(&slots[list], queries[list], 1, argtypes, values);
+	UpdateProgress(&slots[list], queries[list], 1, argtypes, values, NULL);
 }

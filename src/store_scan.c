@@ -74,6 +74,29 @@ LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
 }
 
 /*
+ * The time of the last row in the n-th block, from 1, of those that have rows
+ * from a time on, with the active snapshot; false if there are fewer.
+ */
+bool
+NthBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime from, int n, StreamTime *until)
+{
+	Datum		values[4];
+	StoredBlock *block;
+	int			nblocks;
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(from));
+	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(STREAM_TIME_MAX));
+	values[3] = Int64GetDatum(n - 1);
+	block = FetchBlocksActive(level, QUERY_NTH, values, &nblocks);
+	if (nblocks > 0)
+		*until = block->until;
+	pfree(block);
+
+	return nblocks > 0;
+}
+
+/*
  * Begins to read the rows of a stream at a level in [from, to], with the
  * active snapshot.  "head_rows" (may be NULL) are read behind those in blocks,
  * and belong to the caller.  Only "columns" are decoded.
