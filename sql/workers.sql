@@ -50,3 +50,48 @@ CREATE TABLE datastream.failures (
 );
 CREATE INDEX failures_retry_at ON datastream.failures (retry_at);
 COMMENT ON TABLE datastream.failures IS 'streams that background workers could not do their work on, and when they try again';
+
+/*
+ * How far workers are
+ */
+CREATE VIEW datastream.lag AS
+	SELECT s.stream_id, s.tags, h.latest AS latest_datapoint, u.until AS downsampled_until,
+		h.latest OPERATOR(pg_catalog.-) u.until AS lag,
+		h.due OR p.behind AS due, p.pending_backprocess, f.failures, f.message
+	FROM datastream.streams s
+		JOIN datastream.heads h ON h.stream_id OPERATOR(pg_catalog.=) s.stream_id
+		JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) s.stream_id
+		LEFT JOIN datastream.failures f ON f.stream_id OPERATOR(pg_catalog.=) s.stream_id
+		CROSS JOIN LATERAL (SELECT pg_catalog.max(t) AS until FROM pg_catalog.unnest(p.downsampled_until) t) u;
+COMMENT ON VIEW datastream.lag IS 'how far the downsampling of each stream is behind its latest datapoint';
+
+CREATE FUNCTION @extschema@.ds_stats()
+	RETURNS TABLE (granularity text, blocks bigint, datapoints bigint, in_heads bigint, bytes bigint,
+		bytes_per_datapoint double precision, max_lag interval)
+	LANGUAGE plpgsql STABLE PARALLEL RESTRICTED ROWS 10 COST 100000
+	AS $$
+DECLARE
+	granularities CONSTANT pg_catalog.text[] := ARRAY['milliseconds', 'seconds', '10seconds', 'minutes',
+		'10minutes', 'hours', '6hours', 'days', 'months', 'years'];
+	relation pg_catalog.regclass;
+BEGIN
+	FOR level IN 1 .. pg_catalog.array_length(granularities, 1) LOOP
+		granularity := granularities[level];
+		relation := pg_catalog.format('datastream.%I', 'datapoints_'::pg_catalog.text OPERATOR(pg_catalog.||) granularity);
+		EXECUTE pg_catalog.format('SELECT pg_catalog.count(*), COALESCE(pg_catalog.sum(b.count), 0) FROM %s b', relation)
+			INTO blocks, datapoints;
+		bytes := pg_catalog.pg_total_relation_size(relation);
+		bytes_per_datapoint := CASE WHEN datapoints OPERATOR(pg_catalog.>) 0
+			THEN bytes::pg_catalog.float8 OPERATOR(pg_catalog./) datapoints::pg_catalog.float8 END;
+		SELECT COALESCE(pg_catalog.sum((@extschema@.ds_block_summary(h.head) OPERATOR(pg_catalog.->>) 'rows')::pg_catalog.int8)
+				FILTER (WHERE s.highest_granularity OPERATOR(pg_catalog.=) granularities[level]), 0),
+			pg_catalog.max(h.latest OPERATOR(pg_catalog.-) p.downsampled_until[level])
+			INTO in_heads, max_lag
+			FROM datastream.heads h
+				JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id
+				JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) h.stream_id;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.ds_stats() IS 'what is stored at each granularity, and how far downsampling is behind at most';
