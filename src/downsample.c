@@ -24,6 +24,9 @@
 /* Buckets that are made again at once */
 #define REDO_BUCKETS	500
 
+/* Room for closed buckets, at first: most often it is one that is closed. */
+#define CLOSED_BUCKETS	8
+
 /* Late ranges that are downsampled again at once, where that is limited */
 #define REDO_RANGES		8
 
@@ -36,7 +39,7 @@ typedef struct Level
 	StreamTime	close_until;	/* buckets that end here or before are closed */
 	bool		open;			/* state has a bucket in work */
 	BucketState state;
-	DataBlock  *closed;			/* buckets that wait to be stored */
+	DataBlock  *closed;			/* buckets that wait to be stored, or NULL */
 	MemoryContext closed_context;
 } Level;
 
@@ -64,15 +67,10 @@ typedef struct LevelChanges
 static void
 StoreClosed(Pass *pass, Level *level)
 {
-	MemoryContext old_context;
-
-	if (level->closed != NULL && level->closed->count > 0)
+	if (level->closed != NULL)
 		AppendBlocks(&pass->def->id, level->granularity, level->closed, 0, level->closed->count);
-
+	level->closed = NULL;
 	MemoryContextReset(level->closed_context);
-	old_context = MemoryContextSwitchTo(level->closed_context);
-	level->closed = CreateBlock(BLOCK_ROWS, BucketColumns(pass->def));
-	MemoryContextSwitchTo(old_context);
 }
 
 /*
@@ -97,6 +95,8 @@ CloseBucket(Pass *pass, int index)
 	Level	   *level = &pass->levels[index];
 	MemoryContext old_context = MemoryContextSwitchTo(level->closed_context);
 
+	if (level->closed == NULL)
+		level->closed = CreateBlock(CLOSED_BUCKETS, BucketColumns(pass->def));
 	StoreBucket(&level->state, level->closed);
 	MemoryContextSwitchTo(old_context);
 	level->open = false;
@@ -175,12 +175,13 @@ FeedStoredBuckets(Pass *pass, int index, const StreamProgress *progress)
 }
 
 /*
- * Begins a pass over the levels, whose buckets can be closed until
- * "close_until", with the open buckets of the coarser ones filled from the
+ * Begins a pass over the levels down to "coarsest", whose buckets can be closed
+ * until "close_until", with the open buckets of the coarser ones filled from the
  * stored levels.
  */
 static Pass *
-BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime *close_until)
+BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime *close_until,
+		  int coarsest)
 {
 	Pass	   *pass = palloc0(sizeof(Pass));
 
@@ -188,7 +189,7 @@ BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime
 	pass->context = AllocSetContextCreate(CurrentMemoryContext, "datastream downsampling",
 										  ALLOCSET_DEFAULT_SIZES);
 
-	for (int granularity = def->highest + 1; granularity < GRANULARITY_COUNT; granularity++)
+	for (int granularity = def->highest + 1; granularity <= coarsest; granularity++)
 	{
 		Level	   *level = &pass->levels[pass->nlevels++];
 
@@ -197,7 +198,6 @@ BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime
 		level->closed_context = AllocSetContextCreate(pass->context, "datastream closed buckets",
 													  ALLOCSET_DEFAULT_SIZES);
 		InitBucket(&level->state, def, pass->context);
-		StoreClosed(pass, level);
 	}
 
 	/* Coarse to fine, as what a level closes is fed to the next. */
@@ -290,7 +290,7 @@ MakeBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTi
 	const StreamDef *def = &head->def;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream buckets",
 												  ALLOCSET_DEFAULT_SIZES);
-	DataBlock  *buckets = CreateBlock(REDO_BUCKETS, BucketColumns(def));
+	DataBlock  *buckets = CreateBlock(CLOSED_BUCKETS, BucketColumns(def));
 	bool		from_datapoints = level == def->highest + 1;
 	BucketState state;
 	BucketState finer;
@@ -631,7 +631,7 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 	StreamTime	first_time = STREAM_TIME_NONE;
 	StreamTime	from[GRANULARITY_COUNT];
 	bool		has_datapoints = true;
-	bool		has_work = false;
+	int			coarsest = def->highest;	/* level with something to close */
 	bool		more_late;
 	LevelChanges changes = {0};
 
@@ -665,13 +665,13 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 				from[level] = BucketStart(level, first_time != STREAM_TIME_NONE ? first_time
 										  : progress->until[finest] - 1);
 			if (from[level] < close_until[level])
-				has_work = true;
+				coarsest = level;
 		}
 	}
 
-	if (has_work)
+	if (coarsest > def->highest)
 	{
-		Pass	   *pass = BeginPass(def, progress, close_until);
+		Pass	   *pass = BeginPass(def, progress, close_until, coarsest);
 
 		if (from[finest] < close_until[finest])
 			FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);

@@ -268,13 +268,17 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int 
 	if (nmerge > 0)
 	{
 		StoredBlock *blocks;
-		DataBlock  *merged = CreateBlock(BLOCK_ROWS, BlockColumnMask(rows));
+		DataBlock  *merged;
 		int			nblocks;
+		int			count = 0;
 		int			end = to;
 
 		values[1] = KeyStart(&tail[nmerge - 1].key);
 		values[2] = Int64GetDatum(tail[nmerge - 1].key.seq);
 		blocks = FetchBlocks(level, QUERY_FROM_KEY, values, &nblocks);
+		for (int i = 0; i < nblocks; i++)
+			count += blocks[i].rows->count;
+		merged = CreateBlock(count + Min(to - from, BLOCK_ROWS), BlockColumnMask(rows));
 		for (int i = 0; i < nblocks; i++)
 			AppendBlockRows(merged, blocks[i].rows, 0, blocks[i].rows->count);
 		if (to - from > BLOCK_ROWS)
