@@ -33,7 +33,7 @@ ExtensionTable(const char *name)
  * Returns the OID of datastream.heads, or an error if the extension is not
  * there.
  */
-static Oid
+Oid
 HeadsRelation(void)
 {
 	Oid			relation = ExtensionTable("heads");

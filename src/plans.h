@@ -28,6 +28,7 @@ extern uint64 RunSavedQuery(PlanSlot *slot, const char *query, int nargs, const 
 extern uint64 RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only);
 extern Portal OpenPlan(PlanSlot *slot, Datum *values, bool read_only);
 extern uint64 FetchRows(Portal portal, long count);
+extern Oid	HeadsRelation(void);
 extern Oid	BlockTypeOid(void);
 
 #endif							/* DS_PLANS_H */

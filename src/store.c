@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "plans.h"
 #include "store.h"
+#include "store_head.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -145,10 +146,14 @@ DeleteStreamStorage(const pg_uuid_t *id)
 	static PlanSlot head_slot;
 	static PlanSlot progress_slot;
 	static PlanSlot failures_slot;
+	static PlanSlot retention_slot;
 
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		DeleteBlocks(id, (Granularity) level);
 
+	RunStreamQuery(&retention_slot,
+				   "DELETE FROM datastream.retention WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false);
 	RunStreamQuery(&failures_slot,
 				   "DELETE FROM datastream.failures WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
@@ -211,8 +216,30 @@ ClearContributes(const pg_uuid_t *source)
 }
 
 /*
- * Runs a query that may wait for a lock, and gives lock_timeout this
- * extension's own error.
+ * Throws the error in hand again, and gives lock_timeout this extension's own
+ * error; "id" is the stream, or NULL for one of several.  For use in
+ * PG_CATCH().
+ */
+static void
+RethrowLockError(MemoryContext context, const pg_uuid_t *id)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		error->sqlerrcode = ERRCODE_DS_STREAM_APPEND_CONTENDED;
+		error->message = id == NULL ? "a stream is locked by another transaction" :
+			psprintf("stream \"%s\" is locked by another transaction", StreamIdToString(id));
+		error->detail = pstrdup("It stayed locked for longer than lock_timeout.");
+	}
+	FlushErrorState();
+	ReThrowError(error);
+}
+
+/*
+ * Runs a query that may wait for a lock.
  */
 static void
 RunLockQuery(PlanSlot *slot, const char *query, Oid argtype, Datum argument)
@@ -225,22 +252,31 @@ RunLockQuery(PlanSlot *slot, const char *query, Oid argtype, Datum argument)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-		{
-			error->sqlerrcode = ERRCODE_DS_STREAM_APPEND_CONTENDED;
-			error->message = argtype != UUIDOID ? "a stream is locked by another transaction" :
-				psprintf("stream \"%s\" is locked by another transaction",
-						 StreamIdToString(DatumGetUUIDP(argument)));
-			error->detail = pstrdup("It stayed locked for longer than lock_timeout.");
-		}
-		FlushErrorState();
-		ReThrowError(error);
+		RethrowLockError(context, argtype == UUIDOID ? DatumGetUUIDP(argument) : NULL);
 	}
 	PG_END_TRY();
+}
+
+/*
+ * Locks a head by direct access, if that is possible.
+ */
+static HeadOutcome
+LockHead(const pg_uuid_t *id, bool skip_locked, StreamHead *head, MemoryContext result_context)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile HeadOutcome outcome = HEAD_BY_QUERY;
+
+	PG_TRY();
+	{
+		outcome = LockHeadDirectly(id, skip_locked, head, result_context);
+	}
+	PG_CATCH();
+	{
+		RethrowLockError(context, id);
+	}
+	PG_END_TRY();
+
+	return outcome;
 }
 
 /*
@@ -303,6 +339,16 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	static PlanSlot wait_slot;
 	static PlanSlot skip_slot;
 
+	switch (LockHead(id, skip_locked, head, context))
+	{
+		case HEAD_DONE:
+			return true;
+		case HEAD_SKIPPED:
+			return false;
+		case HEAD_BY_QUERY:
+			break;
+	}
+
 	if (skip_locked)
 		RunLockQuery(&skip_slot, LOCK_QUERY " SKIP LOCKED", UUIDOID, UUIDPGetDatum(id));
 	else
@@ -327,16 +373,18 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
 	head->wake = false;
 	head->rows = ResultRows(0, LOCK_HEAD, context);
+	ItemPointerSetInvalid(&head->place);
 	SPI_freetuptable(SPI_tuptable);
+	RememberStream(&head->def);
 
 	return true;
 }
 
 /*
- * Writes the head of a locked stream.
+ * Writes the head of a locked stream by a query.
  */
-void
-SaveHead(const StreamHead *head)
+static void
+SaveHeadByQuery(const StreamHead *head)
 {
 	static PlanSlot slot;
 	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
@@ -374,6 +422,16 @@ SaveHead(const StreamHead *head)
 
 	if (encoded != NULL)
 		pfree(encoded);
+}
+
+/*
+ * Writes the head of a locked stream.
+ */
+void
+SaveHead(StreamHead *head)
+{
+	if (SaveHeadDirectly(head) != HEAD_DONE)
+		SaveHeadByQuery(head);
 	if (head->wake)
 		NoteWork();
 }

@@ -21,6 +21,7 @@
 #ifndef DS_STORE_H
 #define DS_STORE_H
 
+#include "storage/itemptr.h"
 #include "store_block.h"
 #include "stream.h"
 
@@ -51,6 +52,7 @@ typedef struct StreamHead
 	bool		contributes;	/* other streams derive from it */
 	bool		wake;			/* there is work that workers do not know of yet */
 	DataBlock  *rows;			/* newest datapoints; count may be 0 */
+	ItemPointerData place;		/* of its row, if that was locked directly */
 } StreamHead;
 
 /* A closed range of time */
@@ -96,7 +98,7 @@ extern bool StreamEarliest(const StreamDef *def, StreamTime *earliest);
 /* Heads */
 extern bool LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok,
 					   StreamHead *head, MemoryContext context);
-extern void SaveHead(const StreamHead *head);
+extern void SaveHead(StreamHead *head);
 extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 
 /* Datapoints at the highest granularity; the head must be locked, and saved after */

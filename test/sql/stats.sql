@@ -1,4 +1,5 @@
 -- ds_stats() and the views that administrators read; these tests have no workers.
+SET intervalstyle = postgres;
 SELECT ds_ensure_stream('{"title": "stats"}') AS stream \gset
 SELECT ds_append_multiple(:'stream'::uuid, array_agg(timestamptz '2001-02-03 04:00:00Z' + n * interval '1 s' ORDER BY n), array_agg(n ORDER BY n))
 	FROM generate_series(0, 1999) AS n;

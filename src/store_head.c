@@ -1,0 +1,437 @@
+/*-------------------------------------------------------------------------
+ *
+ * store_head.c
+ *	  Direct access to the rows of heads.
+ *
+ * Most of what an append costs is to lock and to write its stream's head.
+ * Where datastream.heads is what CREATE EXTENSION has made, and nothing but the
+ * table itself has a say in it, that is done by the table's access method,
+ * without a query.  Everywhere else, as with row security, triggers or a
+ * distributed table, store.c's queries do the same.
+ *
+ * What a stream is never changes, so a backend keeps the definitions of those
+ * that it has met.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "plans.h"
+#include "store_head.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+/* Updating a table by its access method, and its indexes */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes IndexUpdates;
+
+#define NeedsIndexEntries(indexes)	((indexes) != TU_None)
+#define ExecInsertIndexEntries(result, slot, estate, indexes) \
+	((void) ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL, \
+								  (indexes) == TU_Summarizing))
+#else
+typedef bool IndexUpdates;
+
+#define NeedsIndexEntries(indexes)	(indexes)
+#define ExecInsertIndexEntries(result, slot, estate, indexes) \
+	((void) ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL))
+#endif
+#define UpdateTuple(relation, place, slot, failure, lock_mode, indexes) \
+	table_tuple_update((relation), (place), (slot), GetCurrentCommandId(true), InvalidSnapshot, \
+					   InvalidSnapshot, true, (failure), (lock_mode), (indexes))
+
+#if PG_VERSION_NUM >= 180000
+#define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex((relation), false)
+#else
+#define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex(relation)
+#endif
+
+/* Streams that a backend keeps at most; then it forgets them all. */
+#define KNOWN_STREAMS_MAX	32768
+
+/* Attributes of datastream.heads */
+enum
+{
+	HEAD_STREAM_ID,
+	HEAD_LATEST,
+	HEAD_CLOSE_AT,
+	HEAD_CHECK_AT,
+	HEAD_DUE,
+	HEAD_UNDELIVERED,
+	HEAD_CONTRIBUTES,
+	HEAD_HEAD,
+	HEAD_NATTS
+};
+
+/* A stream that the backend has met */
+typedef struct KnownStream
+{
+	pg_uuid_t	id;				/* hash key */
+	StreamDef	def;
+
+	/* Where a transaction has written its head, whose versions may be many */
+	TransactionId xid;
+	ItemPointerData place;
+} KnownStream;
+
+static HTAB *known_streams = NULL;
+static MemoryContext known_context = NULL;
+static Oid	known_heads = InvalidOid;
+static Oid	known_table = InvalidOid;	/* datastream.streams */
+
+/*
+ * Forgets all known streams, and begins anew for the extension whose heads are
+ * in a table.
+ */
+static void
+ResetKnownStreams(Oid heads)
+{
+	HASHCTL		control = {0};
+
+	if (known_context != NULL)
+		MemoryContextDelete(known_context);
+	known_context = NULL;
+	known_heads = InvalidOid;
+
+	known_context = AllocSetContextCreate(TopMemoryContext, "datastream known streams",
+										  ALLOCSET_DEFAULT_SIZES);
+	control.keysize = sizeof(pg_uuid_t);
+	control.entrysize = sizeof(KnownStream);
+	control.hcxt = known_context;
+	known_streams = hash_create("datastream known streams", 256, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	known_table = get_relname_relid("streams", get_namespace_oid("datastream", true));
+	known_heads = heads;
+}
+
+/*
+ * Keeps the definition of a stream, which has been read from its table.
+ */
+void
+RememberStream(const StreamDef *def)
+{
+	Oid			heads = HeadsRelation();
+	KnownStream *known;
+
+	if (heads != known_heads || hash_get_num_entries(known_streams) >= KNOWN_STREAMS_MAX)
+		ResetKnownStreams(heads);
+
+	known = hash_search(known_streams, &def->id, HASH_ENTER, NULL);
+	known->def = *def;
+	known->def.derive_args = NULL;
+	known->xid = InvalidTransactionId;
+	if (def->derive_args != NULL)
+	{
+		known->def.derive_args = MemoryContextAlloc(known_context, VARSIZE(def->derive_args));
+		memcpy(known->def.derive_args, def->derive_args, VARSIZE(def->derive_args));
+	}
+}
+
+/*
+ * The stream of an identifier, if the backend has met it.
+ */
+static KnownStream *
+FindKnownStream(const pg_uuid_t *id)
+{
+	if (!OidIsValid(known_heads) || HeadsRelation() != known_heads)
+		return NULL;
+
+	return hash_search(known_streams, id, HASH_FIND, NULL);
+}
+
+/*
+ * Whether a table is the one that CREATE EXTENSION has made, and nothing else
+ * has a say in what is read from it and written to it.
+ */
+static bool
+TableIsPlain(Relation heads)
+{
+	TupleDesc	desc = RelationGetDescr(heads);
+
+	return heads->rd_rel->relkind == RELKIND_RELATION &&
+		!heads->rd_rel->relispartition && !heads->rd_rel->relhassubclass &&
+		heads->rd_tableam == GetHeapamTableAmRoutine() &&
+		heads->rd_rules == NULL && heads->trigdesc == NULL &&
+		desc->natts == HEAD_NATTS &&
+		(desc->constr == NULL ||
+		 (desc->constr->num_check == 0 && !desc->constr->has_generated_stored));
+}
+
+/*
+ * Opens datastream.heads for direct access by the current role; NULL if that is
+ * not possible.
+ */
+static Relation
+OpenHeads(void)
+{
+	Oid			user = GetUserId();
+	Relation	heads;
+
+	if (XactReadOnly || IsInParallelMode() || ExecutorCheckPerms_hook != NULL ||
+		pg_class_aclcheck(known_heads, user, ACL_SELECT) != ACLCHECK_OK ||
+		pg_class_aclcheck(known_heads, user, ACL_UPDATE) != ACLCHECK_OK ||
+		pg_class_aclcheck(known_table, user, ACL_SELECT) != ACLCHECK_OK ||
+		SchemaAclCheck(get_namespace_oid("datastream", false), user, ACL_USAGE) != ACLCHECK_OK ||
+		check_enable_rls(known_heads, InvalidOid, true) == RLS_ENABLED ||
+		check_enable_rls(known_table, InvalidOid, true) == RLS_ENABLED)
+		return NULL;
+
+	heads = try_relation_open(known_heads, RowExclusiveLock);
+	if (heads != NULL && !TableIsPlain(heads))
+	{
+		relation_close(heads, NoLock);
+		heads = NULL;
+	}
+
+	return heads;
+}
+
+/*
+ * Finds the version of a stream's head that a snapshot shows; false if there is
+ * none.
+ */
+static bool
+FindHead(Relation heads, KnownStream *known, Snapshot snapshot, TupleTableSlot *slot,
+		 ItemPointer place)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	/* One that this transaction has written is not looked for among all that it has. */
+	if (TransactionIdIsValid(known->xid) && known->xid == GetTopTransactionIdIfAny())
+	{
+		bool		found = table_tuple_fetch_row_version(heads, &known->place, snapshot, slot);
+
+		ExecClearTuple(slot);
+		if (found)
+		{
+			*place = known->place;
+			return true;
+		}
+	}
+
+	ScanKeyInit(&key, HEAD_STREAM_ID + 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&known->id));
+	scan = systable_beginscan(heads, PrimaryKeyIndex(heads), true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		*place = tuple->t_self;
+	systable_endscan(scan);
+
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * A time that may be null.
+ */
+static StreamTime
+SlotTime(TupleTableSlot *slot, int attribute)
+{
+	return slot->tts_isnull[attribute] ? STREAM_TIME_NONE
+		: StreamTimeFromTimestampClamped(DatumGetTimestampTz(slot->tts_values[attribute]));
+}
+
+/*
+ * Sets a head from its row.
+ */
+static void
+ReadHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, MemoryContext context)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+
+	slot_getallattrs(slot);
+
+	head->def = known->def;
+	if (known->def.derive_args != NULL)
+	{
+		head->def.derive_args = palloc(VARSIZE(known->def.derive_args));
+		memcpy(head->def.derive_args, known->def.derive_args, VARSIZE(known->def.derive_args));
+	}
+	head->latest = SlotTime(slot, HEAD_LATEST);
+	head->close_at = SlotTime(slot, HEAD_CLOSE_AT);
+	head->check_at = SlotTime(slot, HEAD_CHECK_AT);
+	head->due = DatumGetBool(slot->tts_values[HEAD_DUE]);
+	head->undelivered = DatumGetBool(slot->tts_values[HEAD_UNDELIVERED]);
+	head->contributes = DatumGetBool(slot->tts_values[HEAD_CONTRIBUTES]);
+	head->wake = false;
+	head->place = slot->tts_tid;
+
+	if (slot->tts_isnull[HEAD_HEAD])
+		head->rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
+	else
+	{
+		head->rows = DecodeBlock(PG_DETOAST_DATUM(slot->tts_values[HEAD_HEAD]), COLUMN_ALL);
+		CheckBlockColumns(head->rows, COLUMN_BIT(COLUMN_DATAPOINT));
+	}
+
+	MemoryContextSwitchTo(old_context);
+}
+
+/*
+ * Locks the newest version of a head, as SELECT ... FOR UPDATE does.
+ */
+static HeadOutcome
+LockRow(Relation heads, ItemPointer place, Snapshot snapshot, bool skip_locked, TupleTableSlot *slot)
+{
+	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
+	TM_FailureData failure;
+
+	if (!IsolationUsesXactSnapshot())
+		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+
+	switch (table_tuple_lock(heads, place, snapshot, slot, GetCurrentCommandId(false), LockTupleExclusive,
+							 skip_locked ? LockWaitSkip : LockWaitBlock, flags, &failure))
+	{
+		case TM_Ok:
+			return HEAD_DONE;
+		case TM_WouldBlock:
+			return HEAD_SKIPPED;
+		case TM_Updated:
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update")));
+			break;
+		case TM_Deleted:
+			if (IsolationUsesXactSnapshot())
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent delete")));
+			break;
+		default:
+			break;
+	}
+
+	return HEAD_BY_QUERY;
+}
+
+/*
+ * Locks a stream until the end of the transaction and reads its definition and
+ * its head into "context".  See LockStream().
+ */
+HeadOutcome
+LockHeadDirectly(const pg_uuid_t *id, bool skip_locked, StreamHead *head, MemoryContext context)
+{
+	KnownStream *known = FindKnownStream(id);
+	HeadOutcome outcome = HEAD_BY_QUERY;
+	Relation	heads;
+	Snapshot	snapshot;
+	TupleTableSlot *slot;
+	ItemPointerData place;
+
+	ItemPointerSetInvalid(&head->place);
+	if (known == NULL || (heads = OpenHeads()) == NULL)
+		return HEAD_BY_QUERY;
+
+	snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	slot = table_slot_create(heads, NULL);
+	if (FindHead(heads, known, snapshot, slot, &place))
+		outcome = LockRow(heads, &place, snapshot, skip_locked, slot);
+	if (outcome == HEAD_DONE)
+		ReadHead(head, known, slot, context);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(heads, NoLock);
+
+	return outcome;
+}
+
+/*
+ * Adds the index entries of a row.
+ */
+static void
+InsertIndexEntries(Relation heads, TupleTableSlot *slot, IndexUpdates indexes)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(result, heads, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	ExecInsertIndexEntries(result, slot, estate, indexes);
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+}
+
+/*
+ * Writes the head of a stream that LockHeadDirectly() has locked.
+ */
+HeadOutcome
+SaveHeadDirectly(StreamHead *head)
+{
+	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
+	KnownStream *known;
+	Relation	heads;
+	TupleTableSlot *slot;
+	LockTupleMode lock_mode;
+	IndexUpdates indexes;
+	TM_FailureData failure;
+	TM_Result	result;
+	struct varlena *encoded = NULL;
+
+	if (!ItemPointerIsValid(&head->place))
+		return HEAD_BY_QUERY;
+	known = FindKnownStream(&head->def.id);
+	if (known == NULL || (heads = OpenHeads()) == NULL)
+		return HEAD_BY_QUERY;
+
+	CheckCmdReplicaIdentity(heads, CMD_UPDATE);
+
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
+	memset(slot->tts_isnull, 0, sizeof(bool) * HEAD_NATTS);
+	slot->tts_values[HEAD_STREAM_ID] = UUIDPGetDatum(&head->def.id);
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		slot->tts_isnull[HEAD_LATEST + i] = times[i] == STREAM_TIME_NONE;
+		slot->tts_values[HEAD_LATEST + i] = TimestampTzGetDatum(TimestampFromStreamTime(Max(times[i], STREAM_TIME_MIN)));
+	}
+	slot->tts_values[HEAD_DUE] = BoolGetDatum(head->due);
+	slot->tts_values[HEAD_UNDELIVERED] = BoolGetDatum(head->undelivered);
+	slot->tts_values[HEAD_CONTRIBUTES] = BoolGetDatum(head->contributes);
+	if (head->rows->count > 0)
+		encoded = EncodeBlock(head->rows);
+	else
+		slot->tts_isnull[HEAD_HEAD] = true;
+	slot->tts_values[HEAD_HEAD] = PointerGetDatum(encoded);
+	ExecStoreVirtualTuple(slot);
+
+	result = UpdateTuple(heads, &head->place, slot, &failure, &lock_mode, &indexes);
+	if (result == TM_Ok)
+	{
+		if (NeedsIndexEntries(indexes))
+			InsertIndexEntries(heads, slot, indexes);
+		head->place = known->place = slot->tts_tid;
+		known->xid = GetTopTransactionId();
+	}
+	else if (result != TM_SelfModified)
+		elog(ERROR, "locked head of stream \"%s\" could not be updated: %d",
+			 StreamIdToString(&head->def.id), result);
+
+	if (encoded != NULL)
+		pfree(encoded);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(heads, NoLock);
+	if (result != TM_Ok)
+		return HEAD_BY_QUERY;
+
+	/* What comes next is to see it. */
+	CommandCounterIncrement();
+
+	return HEAD_DONE;
+}
