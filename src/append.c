@@ -197,6 +197,20 @@ AppendInOrder(StreamHead *head, const DataBlock *rows)
 }
 
 /*
+ * Appends rows to a stream that is not locked, if that takes no more than to
+ * write its head and nobody else does so meanwhile.  Returns whether it did.
+ */
+static bool
+TryAppend(StreamHead *head, const DataBlock *rows)
+{
+	if (!FitsHead(head, rows))
+		return false;
+	AppendDatapoints(head, rows, 0, rows->count);
+
+	return TrySaveHead(head);
+}
+
+/*
  * The row that ds_append() returns.
  */
 static Datum
@@ -218,6 +232,65 @@ AppendedRow(FunctionCallInfo fcinfo, const StreamDef *def, StreamTime t, Jsonb *
 }
 
 /*
+ * The datapoint that ds_append() has been given, as a row for a stream.
+ */
+static DataBlock *
+RowFromArguments(FunctionCallInfo fcinfo, ValueReader read_value, const StreamDef *def, Value *value)
+{
+	TimestampTz ts = PG_ARGISNULL(2) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(2);
+	StreamTime	t = StreamTimeFromTimestamp(ts, def->highest);
+	DataBlock  *rows = CreateDatapoints(1);
+
+	value->kind = VALUE_NULL;
+	if (!PG_ARGISNULL(1))
+		*value = read_value(def, PG_GETARG_DATUM(1));
+	AddDatapoint(rows, t, value);
+
+	return rows;
+}
+
+/*
+ * Locks the stream of ds_append() and appends the datapoint, wherever it
+ * belongs; returns its row.
+ */
+static DataBlock *
+AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, Value *value)
+{
+	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	DataBlock  *rows;
+	TimeRange	late;
+	bool		is_late;
+
+	LockStream(PG_GETARG_UUID_P(0), false, false, head, CurrentMemoryContext);
+	RefuseDerived(&head->def);
+
+	/* The clock is read under the lock, so that it does not go back. */
+	rows = RowFromArguments(fcinfo, read_value, &head->def, value);
+	late.from = late.to = rows->times[0];
+	is_late = rows->times[0] < head->latest;
+
+	if (is_late)
+	{
+		if (check_timestamp)
+			RefuseOld(head, rows->times[0]);
+		InsertLateDatapoint(head, rows);
+	}
+	else
+		AppendInOrder(head, rows);
+	DeliverLater(head);
+	SaveHead(head);
+
+	if (head->contributes)
+	{
+		SourceChange change = {head->def.id, head->def.highest, is_late, &late};
+
+		DeriveFromChanges(&change, 1, true);
+	}
+
+	return rows;
+}
+
+/*
  * ds_append(stream_id uuid, value, ts timestamptz, check_timestamp boolean)
  * returns (stream_id uuid, granularity text, t timestamptz, v jsonb)
  *
@@ -230,66 +303,37 @@ static Datum
 AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 {
 	MemoryContext caller_context = CurrentMemoryContext;
-	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	MemoryContext old_context;
 	StreamHead	head;
 	DataBlock  *rows;
-	Value		value = {VALUE_NULL};
-	TimestampTz ts;
+	Value		value;
 	StreamTime	t;
-	TimeRange	late;
-	Jsonb	   *v;
-	MemoryContext old_context;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("stream_id must not be null")));
 
+	/* Most datapoints just go into the head. */
+	if (PeekStream(PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
+	{
+		rows = RowFromArguments(fcinfo, read_value, &head.def, &value);
+		t = rows->times[0];
+		if (TryAppend(&head, rows))
+			return AppendedRow(fcinfo, &head.def, t, ValueToJsonb(&value));
+	}
+
 	SPI_connect();
-
-	LockStream(PG_GETARG_UUID_P(0), false, false, &head, CurrentMemoryContext);
-	RefuseDerived(&head.def);
-
-	/* The clock is read under the lock, so that it does not go back. */
-	ts = PG_ARGISNULL(2) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(2);
-	t = StreamTimeFromTimestamp(ts, head.def.highest);
-	if (!PG_ARGISNULL(1))
-		value = read_value(&head.def, PG_GETARG_DATUM(1));
-
-	rows = CreateDatapoints(1);
-	AddDatapoint(rows, t, &value);
-
-	late.from = late.to = t;
-	if (t >= head.latest)
-	{
-		AppendInOrder(&head, rows);
-		late.from = STREAM_TIME_NONE;
-	}
-	else
-	{
-		if (check_timestamp)
-			RefuseOld(&head, t);
-		InsertLateDatapoint(&head, rows);
-	}
-	DeliverLater(&head);
-	SaveHead(&head);
-
-	if (head.contributes)
-	{
-		SourceChange change = {head.def.id, head.def.highest, late.from != STREAM_TIME_NONE, &late};
-
-		DeriveFromChanges(&change, 1, true);
-	}
+	rows = AppendLocked(fcinfo, read_value, &head, &value);
+	t = rows->times[0];
 
 	/* What is returned must outlive the SPI connection. */
 	old_context = MemoryContextSwitchTo(caller_context);
 	value = CopyValue(&value);
-	v = ValueToJsonb(&value);
 	MemoryContextSwitchTo(old_context);
-
 	SPI_finish();
 
-	return AppendedRow(fcinfo, &head.def, t, v);
+	return AppendedRow(fcinfo, &head.def, t, ValueToJsonb(&value));
 }
 
 Datum
@@ -380,6 +424,22 @@ RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, List
 }
 
 /*
+ * Appends the datapoints of a list that belong to one stream without locking it
+ * before, if that takes no more than to write its head.  Returns whether it
+ * did.
+ */
+static bool
+TryAppendListed(const pg_uuid_t *id, const DatapointList *list, int from, int to,
+				ListPosition *position, MemoryContext context)
+{
+	StreamHead	head;
+
+	return to - from < HEAD_ROWS &&
+		PeekStream(id, &head, context) && head.def.derive_op < 0 &&
+		TryAppend(&head, RowsFromList(&head, list, from, to, position));
+}
+
+/*
  * Appends the datapoints of a list, which is sorted by stream; streams are
  * locked in the order of their ids.
  */
@@ -392,6 +452,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 	int			nchanges = 0;
 	int			max_changes = 8;
 
+	BeginHeadBatch();
 	for (int from = 0; from < list->count;)
 	{
 		const pg_uuid_t *id = &list->datapoints[from].stream_id;
@@ -405,12 +466,17 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 			to++;
 
 		position->position = list->datapoints[from].position;
-		LockStream(id, false, false, &head, context);
-		RefuseDerived(&head.def);
-		rows = RowsFromList(&head, list, from, to, position);
-		AppendInOrder(&head, rows);
-		DeliverLater(&head);
-		SaveHead(&head);
+		if (!TryAppendListed(id, list, from, to, position, context))
+		{
+			LockStream(id, false, false, &head, context);
+			RefuseDerived(&head.def);
+			rows = RowsFromList(&head, list, from, to, position);
+			AppendInOrder(&head, rows);
+			DeliverLater(&head);
+			SaveHead(&head);
+		}
+		else
+			head.contributes = false;
 
 		MemoryContextSwitchTo(old_context);
 		if (head.contributes)
@@ -429,6 +495,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		MemoryContextReset(context);
 		from = to;
 	}
+	EndHeadBatch();
 
 	if (nchanges > 0)
 		DeriveFromChanges(changes, nchanges, true);

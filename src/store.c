@@ -268,7 +268,7 @@ LockHead(const pg_uuid_t *id, bool skip_locked, StreamHead *head, MemoryContext 
 
 	PG_TRY();
 	{
-		outcome = LockHeadDirectly(id, skip_locked, head, result_context);
+		outcome = ReadHeadDirectly(id, true, skip_locked, head, result_context);
 	}
 	PG_CATCH();
 	{
@@ -430,10 +430,60 @@ SaveHeadByQuery(const StreamHead *head)
 void
 SaveHead(StreamHead *head)
 {
-	if (SaveHeadDirectly(head) != HEAD_DONE)
+	if (SaveHeadDirectly(head, true) != HEAD_DONE)
 		SaveHeadByQuery(head);
 	if (head->wake)
 		NoteWork();
+}
+
+/*
+ * Reads a stream's definition and its head into "context" without locking it,
+ * for TrySaveHead(); false where it must be locked, or is not there.
+ */
+bool
+PeekStream(const pg_uuid_t *id, StreamHead *head, MemoryContext context)
+{
+	return ReadHeadDirectly(id, false, false, head, context) == HEAD_DONE;
+}
+
+/*
+ * Whether rows can be appended to a stream by changing its head alone.
+ */
+bool
+FitsHead(const StreamHead *head, const DataBlock *rows)
+{
+	return head->def.derive_op < 0 && !head->contributes &&
+		head->rows->count + rows->count < HEAD_ROWS &&
+		BlockColumn(head->rows, COLUMN_DATAPOINT)->json == NULL &&
+		BlockColumn(rows, COLUMN_DATAPOINT)->json == NULL &&
+		rows->times[0] >= Max(head->latest, FrozenUntil(head));
+}
+
+/*
+ * Writes the head of a stream that has been peeked at, and is then locked until
+ * the end of the transaction.  Returns false if others have changed it since;
+ * waits for those that are about to.
+ */
+bool
+TrySaveHead(StreamHead *head)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		done = SaveHeadDirectly(head, false) == HEAD_DONE;
+	}
+	PG_CATCH();
+	{
+		RethrowLockError(context, &head->def.id);
+	}
+	PG_END_TRY();
+
+	if (done && head->wake)
+		NoteWork();
+
+	return done;
 }
 
 /*

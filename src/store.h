@@ -99,6 +99,11 @@ extern bool StreamEarliest(const StreamDef *def, StreamTime *earliest);
 extern bool LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok,
 					   StreamHead *head, MemoryContext context);
 extern void SaveHead(StreamHead *head);
+extern bool PeekStream(const pg_uuid_t *id, StreamHead *head, MemoryContext context);
+extern bool FitsHead(const StreamHead *head, const DataBlock *rows);
+extern bool TrySaveHead(StreamHead *head);
+extern void BeginHeadBatch(void);
+extern void EndHeadBatch(void);
 extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 
 /* Datapoints at the highest granularity; the head must be locked, and saved after */

@@ -60,8 +60,12 @@ typedef bool IndexUpdates;
 
 #if PG_VERSION_NUM >= 180000
 #define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex((relation), false)
+#define BeginIndexScan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
 #else
 #define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex(relation)
+#define BeginIndexScan(heap, index, snapshot, nkeys) \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
 /* Streams that a backend keeps at most; then it forgets them all. */
@@ -91,6 +95,19 @@ typedef struct KnownStream
 	TransactionId xid;
 	ItemPointerData place;
 } KnownStream;
+
+/* What it takes to access heads */
+typedef struct HeadAccess
+{
+	Relation	heads;
+	Relation	index;
+	IndexScanDesc scan;
+	Snapshot	snapshot;
+	TupleTableSlot *slot;		/* for the row in work */
+	TupleTableSlot *new_slot;	/* for what is to be written */
+} HeadAccess;
+
+static HeadAccess *batch_access = NULL;
 
 static HTAB *known_streams = NULL;
 static MemoryContext known_context = NULL;
@@ -146,18 +163,6 @@ RememberStream(const StreamDef *def)
 }
 
 /*
- * The stream of an identifier, if the backend has met it.
- */
-static KnownStream *
-FindKnownStream(const pg_uuid_t *id)
-{
-	if (!OidIsValid(known_heads) || HeadsRelation() != known_heads)
-		return NULL;
-
-	return hash_search(known_streams, id, HASH_FIND, NULL);
-}
-
-/*
  * Whether a table is the one that CREATE EXTENSION has made, and nothing else
  * has a say in what is read from it and written to it.
  */
@@ -176,67 +181,158 @@ TableIsPlain(Relation heads)
 }
 
 /*
- * Opens datastream.heads for direct access by the current role; NULL if that is
- * not possible.
+ * Whether the current role and transaction may read and write heads directly.
  */
-static Relation
-OpenHeads(void)
+static bool
+AccessIsAllowed(void)
 {
 	Oid			user = GetUserId();
-	Relation	heads;
 
-	if (XactReadOnly || IsInParallelMode() || ExecutorCheckPerms_hook != NULL ||
-		pg_class_aclcheck(known_heads, user, ACL_SELECT) != ACLCHECK_OK ||
-		pg_class_aclcheck(known_heads, user, ACL_UPDATE) != ACLCHECK_OK ||
-		pg_class_aclcheck(known_table, user, ACL_SELECT) != ACLCHECK_OK ||
-		SchemaAclCheck(get_namespace_oid("datastream", false), user, ACL_USAGE) != ACLCHECK_OK ||
-		check_enable_rls(known_heads, InvalidOid, true) == RLS_ENABLED ||
-		check_enable_rls(known_table, InvalidOid, true) == RLS_ENABLED)
-		return NULL;
-
-	heads = try_relation_open(known_heads, RowExclusiveLock);
-	if (heads != NULL && !TableIsPlain(heads))
-	{
-		relation_close(heads, NoLock);
-		heads = NULL;
-	}
-
-	return heads;
+	return !XactReadOnly && !IsInParallelMode() && ExecutorCheckPerms_hook == NULL &&
+		SchemaAclCheck(get_namespace_oid("datastream", false), user, ACL_USAGE) == ACLCHECK_OK &&
+		pg_class_aclcheck(known_heads, user, ACL_SELECT) == ACLCHECK_OK &&
+		pg_class_aclcheck(known_heads, user, ACL_UPDATE) == ACLCHECK_OK &&
+		pg_class_aclcheck(known_table, user, ACL_SELECT) == ACLCHECK_OK &&
+		check_enable_rls(known_heads, InvalidOid, true) != RLS_ENABLED &&
+		check_enable_rls(known_table, InvalidOid, true) != RLS_ENABLED;
 }
 
 /*
- * Finds the version of a stream's head that a snapshot shows; false if there is
- * none.
+ * Opens datastream.heads for direct access by the current role, in the current
+ * memory context; NULL if that is not possible.
  */
-static bool
-FindHead(Relation heads, KnownStream *known, Snapshot snapshot, TupleTableSlot *slot,
-		 ItemPointer place)
+static HeadAccess *
+OpenHeads(void)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeadAccess *access;
+	Relation	heads;
 
-	/* One that this transaction has written is not looked for among all that it has. */
-	if (TransactionIdIsValid(known->xid) && known->xid == GetTopTransactionIdIfAny())
+	if (HeadsRelation() != known_heads || !AccessIsAllowed())
+		return NULL;
+	heads = try_relation_open(known_heads, RowExclusiveLock);
+	if (heads == NULL)
+		return NULL;
+	if (!TableIsPlain(heads))
 	{
-		bool		found = table_tuple_fetch_row_version(heads, &known->place, snapshot, slot);
-
-		ExecClearTuple(slot);
-		if (found)
-		{
-			*place = known->place;
-			return true;
-		}
+		relation_close(heads, NoLock);
+		return NULL;
 	}
 
-	ScanKeyInit(&key, HEAD_STREAM_ID + 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&known->id));
-	scan = systable_beginscan(heads, PrimaryKeyIndex(heads), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		*place = tuple->t_self;
-	systable_endscan(scan);
+	access = palloc(sizeof(HeadAccess));
+	access->heads = heads;
+	access->index = index_open(PrimaryKeyIndex(heads), RowExclusiveLock);
+	access->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	access->scan = BeginIndexScan(heads, access->index, access->snapshot, 1);
+	access->slot = table_slot_create(heads, NULL);
+	access->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
 
-	return HeapTupleIsValid(tuple);
+	return access;
+}
+
+/*
+ * Ends what OpenHeads() began.
+ */
+static void
+CloseHeads(HeadAccess *access)
+{
+	ExecDropSingleTupleTableSlot(access->new_slot);
+	ExecDropSingleTupleTableSlot(access->slot);
+	index_endscan(access->scan);
+	UnregisterSnapshot(access->snapshot);
+	index_close(access->index, NoLock);
+	table_close(access->heads, NoLock);
+	pfree(access);
+}
+
+static void
+ForgetBatch(void *arg)
+{
+	batch_access = NULL;
+}
+
+/*
+ * Until EndHeadBatch(), heads are all accessed with one snapshot, and what that
+ * takes is kept: for a statement that goes through many streams, each once.  An
+ * error ends it, too.
+ */
+void
+BeginHeadBatch(void)
+{
+	MemoryContextCallback *callback;
+
+	if (batch_access != NULL || known_streams == NULL)
+		return;
+
+	callback = palloc0(sizeof(MemoryContextCallback));
+	callback->func = ForgetBatch;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	batch_access = OpenHeads();
+}
+
+void
+EndHeadBatch(void)
+{
+	if (batch_access == NULL)
+		return;
+
+	CloseHeads(batch_access);
+	batch_access = NULL;
+	CommandCounterIncrement();
+}
+
+/*
+ * Access to heads for one of them: that of the batch, or one to be given back
+ * with FinishAccess().
+ */
+static HeadAccess *
+StartAccess(void)
+{
+	return batch_access != NULL ? batch_access : OpenHeads();
+}
+
+static void
+FinishAccess(HeadAccess *access)
+{
+	ExecClearTuple(access->slot);
+	ExecClearTuple(access->new_slot);
+	if (access != batch_access)
+		CloseHeads(access);
+}
+
+/*
+ * Finds the version of a stream's head that the snapshot shows, in access->slot;
+ * false if there is none.
+ */
+static bool
+FindHead(HeadAccess *access, KnownStream *known)
+{
+	ScanKeyData key;
+	MemoryContext old_context;
+	bool		found;
+
+	/*
+	 * One that this transaction has written is not looked for among all the
+	 * versions that it has.  If what wrote it was undone, another row may have
+	 * come to its place.
+	 */
+	if (TransactionIdIsValid(known->xid) && known->xid == GetTopTransactionIdIfAny() &&
+		table_tuple_fetch_row_version(access->heads, &known->place, access->snapshot, access->slot))
+	{
+		bool		isnull;
+		Datum		id = slot_getattr(access->slot, HEAD_STREAM_ID + 1, &isnull);
+
+		if (CompareStreamIds(DatumGetUUIDP(id), &known->id) == 0)
+			return true;
+	}
+
+	/* A scan keeps what it allocates. */
+	old_context = MemoryContextSwitchTo(GetMemoryChunkContext(access));
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&known->id));
+	index_rescan(access->scan, &key, 1, NULL, 0);
+	found = index_getnext_slot(access->scan, ForwardScanDirection, access->slot);
+	MemoryContextSwitchTo(old_context);
+
+	return found;
 }
 
 /*
@@ -253,7 +349,7 @@ SlotTime(TupleTableSlot *slot, int attribute)
  * Sets a head from its row.
  */
 static void
-ReadHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, MemoryContext context)
+SetHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, MemoryContext context)
 {
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 
@@ -286,18 +382,21 @@ ReadHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, Memor
 }
 
 /*
- * Locks the newest version of a head, as SELECT ... FOR UPDATE does.
+ * Locks the newest version of the head in access->slot, as SELECT ... FOR UPDATE
+ * does.
  */
 static HeadOutcome
-LockRow(Relation heads, ItemPointer place, Snapshot snapshot, bool skip_locked, TupleTableSlot *slot)
+LockRow(HeadAccess *access, bool skip_locked)
 {
+	ItemPointerData place = access->slot->tts_tid;
 	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
 	TM_FailureData failure;
 
 	if (!IsolationUsesXactSnapshot())
 		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
 
-	switch (table_tuple_lock(heads, place, snapshot, slot, GetCurrentCommandId(false), LockTupleExclusive,
+	switch (table_tuple_lock(access->heads, &place, access->snapshot, access->slot,
+							 GetCurrentCommandId(false), LockTupleExclusive,
 							 skip_locked ? LockWaitSkip : LockWaitBlock, flags, &failure))
 	{
 		case TM_Ok:
@@ -323,32 +422,28 @@ LockRow(Relation heads, ItemPointer place, Snapshot snapshot, bool skip_locked, 
 }
 
 /*
- * Locks a stream until the end of the transaction and reads its definition and
- * its head into "context".  See LockStream().
+ * Reads a stream's definition and its head into "context", and with "lock"
+ * locks it first until the end of the transaction.  See LockStream() and
+ * PeekStream().
  */
 HeadOutcome
-LockHeadDirectly(const pg_uuid_t *id, bool skip_locked, StreamHead *head, MemoryContext context)
+ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *head,
+				 MemoryContext context)
 {
-	KnownStream *known = FindKnownStream(id);
 	HeadOutcome outcome = HEAD_BY_QUERY;
-	Relation	heads;
-	Snapshot	snapshot;
-	TupleTableSlot *slot;
-	ItemPointerData place;
+	HeadAccess *access;
+	KnownStream *known;
 
 	ItemPointerSetInvalid(&head->place);
-	if (known == NULL || (heads = OpenHeads()) == NULL)
+	if (known_streams == NULL || (access = StartAccess()) == NULL)
 		return HEAD_BY_QUERY;
 
-	snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	slot = table_slot_create(heads, NULL);
-	if (FindHead(heads, known, snapshot, slot, &place))
-		outcome = LockRow(heads, &place, snapshot, skip_locked, slot);
+	known = hash_search(known_streams, id, HASH_FIND, NULL);
+	if (known != NULL && FindHead(access, known))
+		outcome = lock ? LockRow(access, skip_locked) : HEAD_DONE;
 	if (outcome == HEAD_DONE)
-		ReadHead(head, known, slot, context);
-	ExecDropSingleTupleTableSlot(slot);
-	UnregisterSnapshot(snapshot);
-	table_close(heads, NoLock);
+		SetHead(head, known, access->slot, context);
+	FinishAccess(access);
 
 	return outcome;
 }
@@ -370,14 +465,16 @@ InsertIndexEntries(Relation heads, TupleTableSlot *slot, IndexUpdates indexes)
 }
 
 /*
- * Writes the head of a stream that LockHeadDirectly() has locked.
+ * Writes the head of a stream that ReadHeadDirectly() has read.  If it was not
+ * locked then, and others have changed it since, nothing is written and the
+ * result is HEAD_SKIPPED.
  */
 HeadOutcome
-SaveHeadDirectly(StreamHead *head)
+SaveHeadDirectly(StreamHead *head, bool locked)
 {
 	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
+	HeadAccess *access;
 	KnownStream *known;
-	Relation	heads;
 	TupleTableSlot *slot;
 	LockTupleMode lock_mode;
 	IndexUpdates indexes;
@@ -385,15 +482,12 @@ SaveHeadDirectly(StreamHead *head)
 	TM_Result	result;
 	struct varlena *encoded = NULL;
 
-	if (!ItemPointerIsValid(&head->place))
-		return HEAD_BY_QUERY;
-	known = FindKnownStream(&head->def.id);
-	if (known == NULL || (heads = OpenHeads()) == NULL)
+	if (!ItemPointerIsValid(&head->place) || (access = StartAccess()) == NULL)
 		return HEAD_BY_QUERY;
 
-	CheckCmdReplicaIdentity(heads, CMD_UPDATE);
+	CheckCmdReplicaIdentity(access->heads, CMD_UPDATE);
 
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
+	slot = access->new_slot;
 	memset(slot->tts_isnull, 0, sizeof(bool) * HEAD_NATTS);
 	slot->tts_values[HEAD_STREAM_ID] = UUIDPGetDatum(&head->def.id);
 	for (int i = 0; i < lengthof(times); i++)
@@ -411,27 +505,32 @@ SaveHeadDirectly(StreamHead *head)
 	slot->tts_values[HEAD_HEAD] = PointerGetDatum(encoded);
 	ExecStoreVirtualTuple(slot);
 
-	result = UpdateTuple(heads, &head->place, slot, &failure, &lock_mode, &indexes);
+	result = UpdateTuple(access->heads, &head->place, slot, &failure, &lock_mode, &indexes);
 	if (result == TM_Ok)
 	{
 		if (NeedsIndexEntries(indexes))
-			InsertIndexEntries(heads, slot, indexes);
-		head->place = known->place = slot->tts_tid;
-		known->xid = GetTopTransactionId();
+			InsertIndexEntries(access->heads, slot, indexes);
+		head->place = slot->tts_tid;
+		known = hash_search(known_streams, &head->def.id, HASH_FIND, NULL);
+		if (known != NULL)
+		{
+			known->place = slot->tts_tid;
+			known->xid = GetTopTransactionId();
+		}
 	}
-	else if (result != TM_SelfModified)
+	else if (locked && result != TM_SelfModified)
 		elog(ERROR, "locked head of stream \"%s\" could not be updated: %d",
 			 StreamIdToString(&head->def.id), result);
 
+	FinishAccess(access);
 	if (encoded != NULL)
 		pfree(encoded);
-	ExecDropSingleTupleTableSlot(slot);
-	table_close(heads, NoLock);
 	if (result != TM_Ok)
-		return HEAD_BY_QUERY;
+		return locked ? HEAD_BY_QUERY : HEAD_SKIPPED;
 
-	/* What comes next is to see it. */
-	CommandCounterIncrement();
+	/* What comes next is to see it; what comes next in a batch is other streams. */
+	if (access != batch_access)
+		CommandCounterIncrement();
 
 	return HEAD_DONE;
 }

@@ -14,13 +14,13 @@
 typedef enum HeadOutcome
 {
 	HEAD_DONE,
-	HEAD_SKIPPED,				/* others have locked it */
+	HEAD_SKIPPED,				/* others have locked it, or changed it */
 	HEAD_BY_QUERY				/* it takes a query to do that, or to know why not */
 } HeadOutcome;
 
-extern HeadOutcome LockHeadDirectly(const pg_uuid_t *id, bool skip_locked, StreamHead *head,
-									MemoryContext context);
-extern HeadOutcome SaveHeadDirectly(StreamHead *head);
+extern HeadOutcome ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked,
+									StreamHead *head, MemoryContext context);
+extern HeadOutcome SaveHeadDirectly(StreamHead *head, bool locked);
 extern void RememberStream(const StreamDef *def);
 
 #endif							/* DS_STORE_HEAD_H */
