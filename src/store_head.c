@@ -24,6 +24,7 @@
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
