@@ -25,12 +25,14 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "plans.h"
 #include "store_head.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -96,6 +98,9 @@ typedef struct KnownStream
 	TransactionId xid;
 	ItemPointerData place;
 } KnownStream;
+
+/* Definitions that are read at once */
+#define MEET_STREAMS		1000
 
 /* What it takes to access heads */
 typedef struct HeadAccess
@@ -252,16 +257,66 @@ ForgetBatch(void *arg)
 }
 
 /*
+ * Reads the definitions of those streams that the backend has not met.
+ */
+static void
+MeetStreams(const pg_uuid_t *ids, int nids)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDARRAYOID};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream meet streams",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	Datum	   *unknown = palloc(sizeof(Datum) * MEET_STREAMS);
+	int			next = 0;
+
+	while (next < nids)
+	{
+		Datum		values[1];
+		int			count = 0;
+
+		for (; next < nids && count < MEET_STREAMS; next++)
+		{
+			if (known_streams == NULL || hash_search(known_streams, &ids[next], HASH_FIND, NULL) == NULL)
+				unknown[count++] = UUIDPGetDatum(&ids[next]);
+		}
+		if (count == 0)
+			break;
+
+		values[0] = PointerGetDatum(construct_array(unknown, count, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+		count = (int) RunSavedQuery(&slot,
+									"SELECT " STREAM_DEF_COLUMNS " FROM datastream.streams s"
+									" WHERE s.stream_id OPERATOR(pg_catalog.=) ANY ($1)",
+									1, argtypes, values, NULL, false);
+		for (int i = 0; i < count; i++)
+		{
+			StreamDef	def;
+
+			StreamDefFromTuple(&def, SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, context);
+			RememberStream(&def);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+
+	MemoryContextSwitchTo(old_context);
+	MemoryContextDelete(context);
+}
+
+/*
  * Until EndHeadBatch(), heads are all accessed with one snapshot, and what that
  * takes is kept: for a statement that goes through many streams, each once.  An
  * error ends it, too.
  */
 void
-BeginHeadBatch(void)
+BeginHeadBatch(const pg_uuid_t *ids, int nids)
 {
 	MemoryContextCallback *callback;
 
-	if (batch_access != NULL || known_streams == NULL)
+	if (batch_access != NULL)
+		return;
+	if (nids > 1)
+		MeetStreams(ids, nids);
+	if (known_streams == NULL)
 		return;
 
 	callback = palloc0(sizeof(MemoryContextCallback));
