@@ -11,14 +11,14 @@ SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
 comma := ,
 
 # What CREATE EXTENSION runs is put together from these files, in this order.
-SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/aggregates.sql
+SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/retention.sql sql/aggregates.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 
 # Regression tests run in the order of this list: the first one creates the
 # extension, the last one drops it.  A test that is not named here runs before
 # the last one.
-TESTS = setup stats block aggregates streams append query downsample derive errors \
+TESTS = setup stats block aggregates streams append query downsample derive retention errors \
 	roles hostile_path
 LAST_TESTS = teardown
 TEST_FILES = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
@@ -38,9 +38,9 @@ ISOLATION_OPTS = --inputdir=test/isolation --load-extension=$(EXTENSION) \
 
 PG_CONFIG ?= pg_config
 
-# "demo" and "check-all" install what is missing, pg_config and the server's
-# makefiles among it, and so must not need them.
-ifneq ($(filter-out demo check-all,$(or $(MAKECMDGOALS),all)),)
+# "demo", "check-all" and "bench" install what is missing, pg_config and the
+# server's makefiles among it, and so must not need them.
+ifneq ($(filter-out demo check-all bench,$(or $(MAKECMDGOALS),all)),)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 ifeq ($(PGXS),)
@@ -63,11 +63,14 @@ $(DATA_built): $(SQL) $(EXTENSION).control
 
 endif
 
-.PHONY: demo check-all
+.PHONY: demo check-all bench
 
-# Both need nothing but a shell and are described in their first lines.
+# These need nothing but a shell and are described in their first lines.
 demo:
 	test/demo
 
 check-all:
 	test/check
+
+bench:
+	test/bench/run

@@ -174,7 +174,9 @@ NoteRedone(Derivation *derivation, StreamTime from, StreamTime to)
 		MarkDue(head);
 	}
 
-	derivation->redone = derivation->redone == NULL ? palloc(sizeof(TimeRange)) :
+	/* The current context may be one that an operator resets. */
+	derivation->redone = derivation->redone == NULL ?
+		MemoryContextAlloc(GetMemoryChunkContext(derivation), sizeof(TimeRange)) :
 		repalloc(derivation->redone, sizeof(TimeRange) * (derivation->nredone + 1));
 	derivation->redone[derivation->nredone++] = range;
 	derivation->changed = true;
@@ -276,27 +278,55 @@ FollowedSource(Derivation *derivation)
 }
 
 /*
+ * The end of the first datapoint with a value that is left of a source.
+ */
+static StreamTime
+FirstValueEnd(const Source *source)
+{
+	SourceReader *reader = BeginSource(source, STREAM_TIME_MIN, STREAM_TIME_MAX);
+	StreamTime	t = STREAM_TIME_NONE;
+	Value		value;
+
+	while (ReadSource(reader, &t, &value))
+	{
+		if (value.kind != VALUE_NULL)
+			break;
+	}
+	EndSource(reader);
+
+	return source->granularity == source->def.highest || t == STREAM_TIME_NONE ? t + 1
+		: BucketEnd(source->granularity, t);
+}
+
+/*
  * From when on a derived stream can be derived again: what has expired of it,
  * or of a source, is not made anew.
  */
 static StreamTime
 RederivableFrom(const Derivation *derivation)
 {
+	bool		looks_back = !DeriveOperators[derivation->head.def.derive_op].joins_sources;
 	StreamTime	from = derivation->progress.expired_until;
 
 	for (int i = 0; i < derivation->nsources; i++)
 	{
 		const Source *source = &derivation->sources[i];
 		StreamProgress progress;
+		StreamTime	complete;
 		StreamTime	earliest;
 
 		if (!ReadProgress(&source->def.id, &progress) || progress.expired_until == STREAM_TIME_NONE)
 			continue;
-		from = Max(from, progress.expired_until);
+
+		complete = progress.expired_until;
+		if (source->granularity == source->def.highest ? StreamEarliest(&source->def, &earliest) :
+			FirstBlockStart(&source->def.id, source->granularity, &earliest))
+			complete = Min(complete, earliest);
+		from = Max(from, complete);
 
 		/* The first one that is left has lost the one before it. */
-		if (StreamEarliest(&source->def, &earliest))
-			from = Max(from, earliest + 1);
+		if (looks_back && i == derivation->nsources - 1)
+			from = Max(from, FirstValueEnd(source));
 	}
 
 	return from;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * maintenance.c
- *	  Downsampling and backprocessing of many streams.
+ *	  Downsampling and backprocessing of many streams, and deleting what they
+ *	  keep no longer.
  *
  * Each stream is a subtransaction: an error in one is reported as a warning
  * and leaves the others alone.
@@ -24,6 +25,7 @@
 #include "miscadmin.h"
 #include "plans.h"
 #include "query.h"
+#include "retention.h"
 #include "srf.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
@@ -35,6 +37,10 @@
 
 PG_FUNCTION_INFO_V1(ds_downsample_streams);
 PG_FUNCTION_INFO_V1(ds_backprocess_streams);
+PG_FUNCTION_INFO_V1(ds_apply_retention);
+
+/* Blocks of a granularity that are deleted at once */
+#define DELETED_BLOCKS	1000
 
 /* Work on one stream; returns whether there was anything to do. */
 typedef bool (*StreamWork) (const pg_uuid_t *id, void *state);
@@ -356,4 +362,59 @@ ds_backprocess_streams(PG_FUNCTION_ARGS)
 	SPI_finish();
 
 	PG_RETURN_INT64(request.count);
+}
+
+/*
+ * Deletes all that a stream keeps no longer.
+ */
+static bool
+ApplyRetentionOne(const pg_uuid_t *id, void *state)
+{
+	int64	   *datapoints = state;
+	RetentionOutcome outcome;
+	int64		deleted = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		outcome = ApplyRetention(id, true, DELETED_BLOCKS, &deleted);
+	} while (outcome == RETENTION_MORE);
+	*datapoints += deleted;
+
+	return deleted > 0;
+}
+
+/*
+ * ds_apply_retention() returns bigint
+ *
+ * Deletes what has expired in all streams, and returns how many datapoints
+ * that were, at whatever granularity.
+ */
+Datum
+ds_apply_retention(PG_FUNCTION_ARGS)
+{
+	int64		datapoints = 0;
+	MemoryContext context;
+	pg_uuid_t  *ids;
+	int			nids;
+
+	PreventCommandIfReadOnly("ds_apply_retention()");
+
+	SPI_connect();
+	FindExpired(&ids, &nids);
+	LockStreams(ids, nids, false);
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "datastream maintenance",
+									ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < nids; i++)
+	{
+		MemoryContext old_context = MemoryContextSwitchTo(context);
+
+		WorkOnStream(&ids[i], ApplyRetentionOne, &datapoints, "delete expired datapoints of");
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(context);
+	}
+	SPI_finish();
+
+	PG_RETURN_INT64(datapoints);
 }

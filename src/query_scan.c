@@ -56,27 +56,17 @@ RequestedRange(const StreamDef *def, Granularity level, TimeBound start, TimeBou
 
 /*
  * The closed buckets of a stream at a lower granularity, with and without
- * datapoints; false if there are none.
+ * datapoints, from the first one with datapoints on; false if there are none.
+ * That is the stream's first, or the first that has not expired at this level.
  */
 bool
 ExistingBuckets(const StreamDef *def, Granularity level, TimeRange *buckets)
 {
 	StreamProgress progress;
 	StreamTime	first;
-	StreamTime	first_stored;
-	bool		found;
 
-	if (!ReadProgress(&def->id, &progress) || progress.until[level] == STREAM_TIME_NONE)
-		return false;
-
-	/* Buckets stay if the datapoints that they were made of have gone. */
-	found = StreamEarliest(def, &first);
-	if (FirstBlockStart(&def->id, level, &first_stored))
-	{
-		first = found ? Min(first, first_stored) : first_stored;
-		found = true;
-	}
-	if (!found)
+	if (!ReadProgress(&def->id, &progress) || progress.until[level] == STREAM_TIME_NONE ||
+		!FirstBlockStart(&def->id, level, &first))
 		return false;
 
 	buckets->from = BucketStart(level, first);

@@ -93,20 +93,15 @@ static bool
 ClosedBucketRange(const Source *source, StreamTime *first, StreamTime *until)
 {
 	StreamProgress progress;
-	StreamTime	earliest;
-	StreamTime	stored;
-	bool		found;
 
-	found = ReadProgress(&source->def.id, &progress) && StreamEarliest(&source->def, &earliest);
-	if (found)
-	{
-		if (FirstBlockStart(&source->def.id, source->granularity, &stored))
-			earliest = Min(earliest, stored);
-		*first = BucketStart(source->granularity, earliest);
-		*until = progress.until[source->granularity];
-	}
+	if (!ReadProgress(&source->def.id, &progress) ||
+		!FirstBlockStart(&source->def.id, source->granularity, first))
+		return false;
 
-	return found && *first < *until;
+	*first = BucketStart(source->granularity, *first);
+	*until = progress.until[source->granularity];
+
+	return *first < *until;
 }
 
 /*

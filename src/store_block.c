@@ -558,3 +558,36 @@ DeleteBlocks(const pg_uuid_t *id, Granularity level)
 	RunBlockQuery(level, QUERY_DELETE_STREAM, values, false);
 }
 
+/*
+ * Deletes whole blocks all of whose rows lie before a time: the first
+ * "max_blocks" of them, and those that begin with the last of these.
+ */
+DeletedBlocks
+DeleteOldBlocks(const pg_uuid_t *id, Granularity level, StreamTime before, int max_blocks)
+{
+	DeletedBlocks deleted = {0};
+	Datum		values[3];
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		until;
+	bool		isnull;
+
+	if (before <= STREAM_TIME_MIN)
+		return deleted;
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(Min(before, STREAM_TIME_MAX)));
+	values[2] = Int64GetDatum(max_blocks - 1);
+	RunBlockQuery(level, QUERY_DELETE_OLD, values, false);
+
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	deleted.blocks = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	deleted.rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+	until = SPI_getbinval(tuple, desc, 3, &isnull);
+	if (!isnull)
+		deleted.until = StreamTimeFromTimestampClamped(DatumGetTimestampTz(until));
+	SPI_freetuptable(SPI_tuptable);
+
+	return deleted;
+}

@@ -24,6 +24,17 @@ extern void MergeSmallBlocks(const pg_uuid_t *id, Granularity level, StreamTime 
 extern DataBlock *MergeBlockRows(const DataBlock *a, const DataBlock *b, int from, int to);
 extern void DeleteBlocks(const pg_uuid_t *id, Granularity level);
 
+/* What DeleteOldBlocks() has deleted */
+typedef struct DeletedBlocks
+{
+	int64		blocks;
+	int64		rows;
+	StreamTime	until;			/* the time of the last row, if there is one */
+} DeletedBlocks;
+
+extern DeletedBlocks DeleteOldBlocks(const pg_uuid_t *id, Granularity level, StreamTime before,
+									 int max_blocks);
+
 /* Reading, with the active snapshot */
 typedef struct BlockScan BlockScan;
 
@@ -34,6 +45,7 @@ extern void EndBlockScan(BlockScan *scan);
 
 extern void CheckBlockColumns(const DataBlock *block, uint32 columns);
 extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);
+extern bool FirstBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
 extern bool LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
 extern bool NthBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime from, int n,
 						  StreamTime *until);

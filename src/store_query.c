@@ -111,6 +111,17 @@ static const BlockQueryInfo BlockQueries[QUERY_COUNT] = {
 		"DELETE" FROM_TABLE,
 		1, {UUIDOID}
 	},
+	[QUERY_DELETE_OLD] = {
+		"WITH deleted AS (DELETE" FROM_TABLE
+		" AND start OPERATOR(pg_catalog.<) $2 AND until OPERATOR(pg_catalog.<) $2"
+		" AND start OPERATOR(pg_catalog.<=) COALESCE("
+		"(SELECT b.start FROM datastream.%1$s b WHERE b.stream_id OPERATOR(pg_catalog.=) $1"
+		" ORDER BY b.start, b.seq OFFSET $3 LIMIT 1), $2)"
+		" RETURNING count, until)"
+		" SELECT pg_catalog.count(*), COALESCE(pg_catalog.sum(count), 0)::pg_catalog.int8,"
+		" pg_catalog.max(until) FROM deleted",
+		3, {UUIDOID, TIMESTAMPTZOID, INT8OID}
+	},
 	[QUERY_SCAN] = {
 		"SELECT block" FROM_TABLE IN_RANGE BLOCK_ORDER,
 		3, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}

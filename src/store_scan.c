@@ -36,11 +36,11 @@ struct BlockScan
 };
 
 /*
- * The start of the first block or the end of the last one, with the active
- * snapshot.
+ * The start or the end ("until") of the first block or the last one, with the
+ * active snapshot.
  */
 static bool
-BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, StreamTime *bound)
+BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, bool until, StreamTime *bound)
 {
 	Datum		values[1];
 	StoredBlock *block;
@@ -49,7 +49,7 @@ BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, StreamTime 
 	values[0] = UUIDPGetDatum(id);
 	block = FetchBlocksActive(level, which, values, &nblocks);
 	if (nblocks > 0)
-		*bound = which == QUERY_FIRST ? block->key.start : block->until;
+		*bound = until ? block->until : block->key.start;
 	pfree(block);
 
 	return nblocks > 0;
@@ -61,7 +61,16 @@ BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, StreamTime 
 bool
 FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start)
 {
-	return BlockBound(id, level, QUERY_FIRST, start);
+	return BlockBound(id, level, QUERY_FIRST, false, start);
+}
+
+/*
+ * The time of the last row in the first block of a stream at a level.
+ */
+bool
+FirstBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
+{
+	return BlockBound(id, level, QUERY_FIRST, true, until);
 }
 
 /*
@@ -70,7 +79,7 @@ FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start)
 bool
 LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
 {
-	return BlockBound(id, level, QUERY_LAST, until);
+	return BlockBound(id, level, QUERY_LAST, true, until);
 }
 
 /*

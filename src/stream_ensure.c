@@ -539,6 +539,7 @@ static bool
 FindPosition(const DeriveSource *source, SourcePosition *position)
 {
 	bool		has_datapoints = StreamLatest(&source->def, &position->t, &position->count);
+	StreamProgress progress;
 
 	if (!has_datapoints || source->granularity != source->def.highest)
 	{
@@ -546,12 +547,11 @@ FindPosition(const DeriveSource *source, SourcePosition *position)
 		position->count = 0;
 	}
 
-	if (has_datapoints && source->granularity != source->def.highest)
+	/* Buckets are still there when the datapoints of which they are have expired. */
+	if (source->granularity != source->def.highest && ReadProgress(&source->def.id, &progress))
 	{
-		StreamProgress progress;
-
-		if (ReadProgress(&source->def.id, &progress))
-			position->t = progress.until[source->granularity];
+		position->t = progress.until[source->granularity];
+		has_datapoints = has_datapoints || position->t != STREAM_TIME_NONE;
 	}
 
 	return has_datapoints;

@@ -8,12 +8,14 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "json_build.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "plans.h"
+#include "retention.h"
 #include "srf.h"
 #include "store.h"
 #include "stream.h"
@@ -21,6 +23,7 @@
 #include "time_downsampler.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/jsonpath.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -216,10 +219,32 @@ PushNames(JsonbParseState **state, const char *key, ArrayType *names)
 }
 
 /*
+ * Adds for how long each granularity is kept that has a limit, if one has.
+ */
+static void
+PushRetention(JsonbParseState **state, const Retention *limits, int nlimits)
+{
+	if (nlimits == 0)
+		return;
+
+	PushKey(state, "retention");
+	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < nlimits; i++)
+	{
+		char		buffer[MAXDATELEN + 1];
+
+		EncodeIntervalISO(&limits[i].keep, buffer);
+		PushKey(state, GranularityName(limits[i].level));
+		PushString(state, WJB_VALUE, pstrdup(buffer));
+	}
+	pushJsonbValue(state, WJB_END_OBJECT, NULL);
+}
+
+/*
  * Returns a stream's tags together with what it is.
  */
 static Jsonb *
-TagsWithInfo(const StreamInfoRow *row)
+TagsWithInfo(const StreamInfoRow *row, const Retention *limits, int nlimits)
 {
 	uint32		time_downsamplers = row->def.value_downsamplers != 0 ? TIME_DOWNSAMPLERS_ALL : 0;
 	JsonbParseState *state = NULL;
@@ -241,6 +266,7 @@ TagsWithInfo(const StreamInfoRow *row)
 	PushOptionalObject(&state, "value_type_options", row, INFO_VALUE_TYPE_OPTIONS);
 	PushOptionalObject(&state, "derived_from", row, INFO_DERIVED_FROM);
 	PushOptionalObject(&state, "contributes_to", row, INFO_CONTRIBUTES_TO);
+	PushRetention(&state, limits, nlimits);
 
 	info = JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 
@@ -251,7 +277,8 @@ TagsWithInfo(const StreamInfoRow *row)
  * ds_get_tags(stream_id uuid) returns jsonb
  *
  * The tags of a stream and, beside them, what it is and how far it has come.
- * Timestamps are in UTC.  Errors: stream_not_found.
+ * Timestamps are in UTC, and they and intervals in the form of ISO 8601.
+ * Errors: stream_not_found.
  */
 Datum
 ds_get_tags(PG_FUNCTION_ARGS)
@@ -261,6 +288,8 @@ ds_get_tags(PG_FUNCTION_ARGS)
 	MemoryContext result_context = CurrentMemoryContext;
 	MemoryContext old_context;
 	StreamInfoRow row;
+	Retention  *limits;
+	int			nlimits;
 	Datum		values[1];
 	Jsonb	   *result;
 
@@ -276,9 +305,10 @@ ds_get_tags(PG_FUNCTION_ARGS)
 					  1, argtypes, values, NULL, true) == 0)
 		StreamNotFound(PG_GETARG_UUID_P(0));
 	ReadInfo(&row, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	limits = LoadRetention(PG_GETARG_UUID_P(0), true, &nlimits);
 
 	old_context = MemoryContextSwitchTo(result_context);
-	result = TagsWithInfo(&row);
+	result = TagsWithInfo(&row, limits, nlimits);
 	MemoryContextSwitchTo(old_context);
 
 	SPI_finish();

@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(ds_clear_tags);
 static const char *const ReservedNames[] = {
 	"stream_id", "value_downsamplers", "time_downsamplers", "highest_granularity",
 	"pending_backprocess", "earliest_datapoint", "latest_datapoint", "downsampled_until",
-	"value_type", "value_type_options", "derived_from", "contributes_to"
+	"value_type", "value_type_options", "derived_from", "contributes_to", "retention"
 };
 
 /*

@@ -33,6 +33,7 @@
 #include "pgstat.h"
 #include "plans.h"
 #include "portability/instr_time.h"
+#include "retention.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -54,6 +55,9 @@
 /* Blocks of datapoints of one stream that are downsampled, or derived from, at once */
 #define DOWNSAMPLE_BLOCKS	64
 #define DERIVE_BLOCKS		16
+
+/* Blocks of one granularity of a stream that are deleted at once */
+#define RETENTION_BLOCKS	500
 
 /* A pass with more streams than that gets helpers. */
 #define HELPED_STREAMS		200
@@ -309,6 +313,20 @@ DeriveBehind(WorkerPass *pass, const pg_uuid_t *id)
 	pass->done.unfinished++;
 }
 
+static void
+DeleteExpired(WorkerPass *pass, const pg_uuid_t *id)
+{
+	RetentionOutcome outcome = ApplyRetention(id, false, RETENTION_BLOCKS, &pass->done.datapoints);
+
+	if (outcome == RETENTION_NOTHING)
+		return;
+	pass->done.visits++;
+	if (outcome == RETENTION_MORE)
+		pass->done.unfinished++;
+	else
+		pass->done.streams++;
+}
+
 static WorkKind work_kinds[] = {
 	{
 		"downsampling", "downsample",
@@ -335,6 +353,14 @@ static WorkKind work_kinds[] = {
 		" AND ROW(h.check_at, h.stream_id) OPERATOR(pg_catalog.>) ROW($1, $2) AND NOT " NOT_NOW("h")
 		" ORDER BY h.check_at, h.stream_id LIMIT $3 FOR UPDATE OF h SKIP LOCKED",
 		BATCH_STREAMS, CloseSilent
+	},
+	{
+		"retention", "delete expired datapoints of",
+		"SELECT r.check_at, r.stream_id, " FAILED("r") " FROM datastream.retention r"
+		" WHERE r.check_at OPERATOR(pg_catalog.<=) $4"
+		" AND ROW(r.check_at, r.stream_id) OPERATOR(pg_catalog.>) ROW($1, $2) AND NOT " NOT_NOW("r")
+		" ORDER BY r.check_at, r.stream_id LIMIT $3 FOR UPDATE OF r SKIP LOCKED",
+		BATCH_STREAMS, DeleteExpired
 	}
 };
 
@@ -748,6 +774,8 @@ NextWork(WorkerPass *pass)
 				  "(SELECT h.check_at OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1)"
 				  " FROM datastream.heads h WHERE h.check_at IS NOT NULL AND NOT h.due"
 				  " ORDER BY h.check_at, h.stream_id LIMIT 1),"
+				  "(SELECT r.check_at FROM datastream.retention r WHERE " READY("r")
+				  " ORDER BY r.check_at, r.stream_id LIMIT 1),"
 				  "(SELECT f.retry_at FROM datastream.failures f ORDER BY f.retry_at LIMIT 1))",
 				  2, argtypes, values, NULL, false);
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);

@@ -179,6 +179,20 @@ SELECT ds_ensure_stream('{"name": "long slope"}', derive_from => to_jsonb(stream
 SELECT ds_backprocess_streams('{"name": "long slope"}');
 SELECT count(*), bool_and(value = 2 * n - 1) AS right FROM (SELECT value, row_number() OVER () AS n FROM ds_get_series(stream('long slope'), 'seconds')) x;
 
+-- A late datapoint before a long gap, with more to derive again than is kept in
+-- memory at once
+SELECT ds_ensure_stream('{"name": "gap"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "gap slope"}', highest_granularity => 'minutes', derive_op => 'derivative',
+	derive_from => jsonb_build_array(jsonb_build_object('stream', stream('gap'), 'granularity', 'minutes'))) IS NOT NULL AS made;
+SELECT ds_append_multiple(stream('gap'), ARRAY[at(0), at(180000), at(180120)], '{1, 2, 3}');
+SELECT FROM ds_downsample_streams();
+\set VERBOSITY sqlstate
+SELECT v FROM ds_append(stream('gap'), 61, at(60), check_timestamp => false);
+\set VERBOSITY default
+SELECT FROM ds_downsample_streams();
+SELECT count(*), count(v) FROM ds_get_data(stream('gap slope'), 'minutes');
+SELECT t, v FROM ds_get_data(stream('gap slope'), 'minutes') LIMIT 2;
+
 -- A stream that others derive from stays.
 SELECT raises($$SELECT ds_delete_streams('{"name": "uptime"}')$$);
 SELECT raises($$SELECT ds_delete_streams('{"name": "resets"}')$$);

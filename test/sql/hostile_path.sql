@@ -136,6 +136,14 @@ BEGIN
 	result := (SELECT pg_catalog.concat(s.*) FROM public.ds_get_series(a, 'minutes', '2000-01-01 00:00:00+00', end_exclusive => '2000-01-01 00:01:00+00') s);
 	RETURN NEXT;
 
+	step := 'retention';
+	result := pg_catalog.concat_ws(' ', public.ds_set_retention('{"name": "a"}', 'seconds', '1 day'), public.ds_set_retention(NULL, 'years', '1 year'));
+	RETURN NEXT;
+	result := public.ds_apply_retention();
+	RETURN NEXT;
+	result := pg_catalog.concat_ws(' ', public.ds_set_retention(NULL, 'years', NULL), pg_catalog.jsonb_object_field(public.ds_get_tags(a), 'retention'));
+	RETURN NEXT;
+
 	step := 'tags';
 	PERFORM public.ds_update_tags(a, '{"place": {"door": 7}}'), public.ds_remove_tag(a, '{"place": {"floor": ""}}');
 	result := (SELECT pg_catalog.string_agg(s.tags::pg_catalog.text, ' ') FROM public.ds_find_streams('{"place": {"door": 7}}', '$.title starts with "A" && $.name like_regex "^a"') s);

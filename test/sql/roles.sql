@@ -16,6 +16,10 @@ SELECT ds_append_multiple(:'a'::uuid, array_agg(timestamptz '2000-01-01 00:00:00
 FROM generate_series(0, 99) i;
 SELECT count(*) FROM ds_downsample_streams();
 SELECT ds_append_multiple(:'a'::uuid, '{2000-01-02 00:00:00+00}', '{1}');
+SELECT ds_ensure_stream('{"name": "old"}', value_downsamplers => '{}') AS old \gset
+SELECT ds_append_multiple(:'old'::uuid, array_agg(timestamptz '2000-01-01 00:00:00+00' + i * interval '1 s' ORDER BY i), array_agg(i::float8 ORDER BY i))
+FROM generate_series(0, 99) i;
+SELECT ds_set_retention('{"name": "old"}', 'seconds', '1 day');
 
 -- What a role gets from an operation: "works" if that gives true; else what
 -- it raises.  It leaves no traces.
@@ -52,6 +56,9 @@ INSERT INTO operations (name, operation) VALUES
 	('ds_ensure_stream, new', 'SELECT ds_ensure_stream(''{"name": "c"}'') IS NOT NULL'),
 	('ds_ensure_stream, derived', format('SELECT ds_ensure_stream(''{"name": "c"}'', derive_from => ''"%s"'', derive_op => ''sum'') IS NOT NULL', :'a')),
 	('ds_update_tags', format('SELECT ds_update_tags(%L, ''{"title": "A"}'') IS NOT NULL', :'a')),
+	('ds_set_retention', 'SELECT ds_set_retention(''{"name": "a"}'', ''seconds'', ''1 day'') = 1'),
+	('ds_set_retention, null', 'SELECT ds_set_retention(''{"name": "old"}'', ''seconds'', NULL) = 1'),
+	('ds_apply_retention', 'SELECT ds_apply_retention() = 99'),
 	('ds_delete_streams', 'SELECT ds_delete_streams(''{"name": "a"}'') = 1');
 
 -- Who has no rights can do nothing but compute.
@@ -108,7 +115,7 @@ GRANT USAGE ON SCHEMA datastream TO regress_datastream_role;
 GRANT SELECT ON ALL TABLES IN SCHEMA datastream TO regress_datastream_role;
 SET client_min_messages = error;
 SELECT name, try_as('regress_datastream_role', operation) FROM operations ORDER BY n;
-GRANT UPDATE ON datastream.heads, datastream.sources, datastream.progress TO regress_datastream_role;
+GRANT UPDATE ON datastream.heads, datastream.sources, datastream.progress, datastream.retention TO regress_datastream_role;
 SELECT format('GRANT INSERT, UPDATE, DELETE ON datastream.%I TO regress_datastream_role', tablename) FROM pg_tables
 WHERE schemaname = 'datastream' AND tablename LIKE 'datapoints\_%' ORDER BY 1 \gexec
 SELECT name, try_as('regress_datastream_role', operation) FROM operations ORDER BY n;
