@@ -11,12 +11,22 @@ CREATE FUNCTION ds_codec_round_trip(seed bigint, blocks integer) RETURNS bigint
 CREATE FUNCTION ds_codec_damage(seed bigint, blocks integer, OUT refused bigint, OUT accepted bigint)
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;
 
--- Encodes and decodes a series in blocks of the given number of rows,
--- "repeats" times.  Time is in nanoseconds per row, that of the fastest run.
+-- Encodes and decodes a series of numbers or of JSON, which may be null, in
+-- blocks of the given number of rows, "repeats" times.  Bits and nanoseconds are
+-- those of a row; times are those of the fastest run.
 CREATE FUNCTION ds_codec_benchmark(ts timestamptz[], value double precision[],
 	block_rows integer DEFAULT 1000, repeats integer DEFAULT 1,
 	OUT blocks integer, OUT bytes bigint, OUT bytes_per_row double precision,
-	OUT time_bits double precision, OUT value_bits double precision,
-	OUT encode_ns double precision, OUT decode_ns double precision, OUT decode_times_ns double precision,
-	OUT encoding text)
+	OUT time_bits double precision, OUT time_encode_ns double precision,
+	OUT time_decode_ns double precision, OUT time_encoding text,
+	OUT value_bits double precision, OUT value_encode_ns double precision,
+	OUT value_decode_ns double precision, OUT value_encoding text)
+	AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;
+CREATE FUNCTION ds_codec_benchmark(ts timestamptz[], value jsonb[],
+	block_rows integer DEFAULT 1000, repeats integer DEFAULT 1,
+	OUT blocks integer, OUT bytes bigint, OUT bytes_per_row double precision,
+	OUT time_bits double precision, OUT time_encode_ns double precision,
+	OUT time_decode_ns double precision, OUT time_encoding text,
+	OUT value_bits double precision, OUT value_encode_ns double precision,
+	OUT value_decode_ns double precision, OUT value_encoding text)
 	AS 'MODULE_PATHNAME' LANGUAGE C STRICT VOLATILE;

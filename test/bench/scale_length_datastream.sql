@@ -1,0 +1,6 @@
+-- The next 10,000 datapoints, one a second.
+\set start 1500000000 + :call * 10000
+\set call :call + 1
+SELECT ds_append_multiple((ids('length'))[1],
+		ARRAY(SELECT to_timestamp(:start + i) FROM generate_series(0, 9999) AS i),
+		ARRAY(SELECT 50 + mod(i * i, 1000) / 100.0::float8 FROM generate_series(0, 9999) AS i));

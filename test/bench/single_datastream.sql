@@ -1,0 +1,6 @@
+-- Each client appends to 250 streams in turn, a round of them a second.
+\set step :step + 1
+\set n :client_id * 250 + mod(:step, 250) + 1
+\set t :start + :step / 250
+\set v random(4800, 7200) / 100.0
+SELECT ds_append((ids('single'))[:n], :v::float8, to_timestamp(:t));
