@@ -413,7 +413,7 @@ LastValue(const StreamDef *def, Granularity level, StreamTime until)
 #define NEEDED_REDERIVES	3
 #define NEEDED_FOLLOWED		4
 #define NEEDED_READ_UNTIL	5
-#define NEEDED_FOLLOWS_UNTIL 6
+#define NEEDED_FOLLOWS_UNTIL	6
 
 /*
  * The time from which on a derived stream, in a row of the query of
@@ -455,10 +455,10 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
  * need what is there, with the newest snapshot.
  *
  * What is to be derived again may need anything.  A stream that has fallen
- * behind, or is about to be told so, needs what it has not read.  Operators that do not join their sources
- * look back: at the last value of the source that they follow, and at all that
- * the others have had since.  A join does not wait for a source that sends
- * nothing, as it may never do so again.
+ * behind, or is about to be told so, needs what it has not read.  Operators
+ * that do not join their sources look back: at the last value of the source
+ * that they follow, and at all that the others have had since.  A join does not
+ * wait for a source that sends nothing, as it may never do so again.
  */
 static StreamTime
 NeededFrom(const StreamHead *head, Granularity level)
@@ -570,9 +570,9 @@ ScheduleCheck(const StreamDef *def, Retention *limit, TimestampTz now, bool dele
 }
 
 /*
- * Deletes what a stream keeps no longer: of each granularity with a limit so
- * many blocks at most.  "at_once" is now, and waits for the stream; otherwise
- * it is only done if it is time to, and if no others have locked the stream.
+ * Deletes what a stream keeps no longer: of each granularity so many blocks at
+ * most.  With "at_once" it does not matter if it is time to look at them, and
+ * the stream is waited for; otherwise nothing is done if others have locked it.
  * The number of rows that have been deleted is added to "datapoints".
  *
  * SPI must be connected.  The stream stays locked until the end of the
@@ -588,29 +588,30 @@ ApplyRetention(const pg_uuid_t *id, bool at_once, int max_blocks, int64 *datapoi
 	StreamTime	expired_until;
 	Retention  *limits;
 	int			nlimits;
-	bool		due = at_once;
+	int			ndue = 0;
 
 	if (!LockStream(id, !at_once, true, &head, CurrentMemoryContext))
 		return RETENTION_NOTHING;
 
 	limits = LoadRetention(id, false, &nlimits);
 	for (int i = 0; i < nlimits; i++)
-		due = due || limits[i].check_at <= now;
-	if (!due)
+	{
+		if (at_once || limits[i].check_at <= now)
+			limits[ndue++] = limits[i];
+	}
+	if (ndue == 0)
 		return RETENTION_NOTHING;
 
 	LockProgress(id, &progress);
 	expired_until = progress.expired_until;
 
-	for (int i = 0; i < nlimits; i++)
+	for (int i = 0; i < ndue; i++)
 	{
 		Retention  *limit = &limits[i];
 		StreamTime	cutoff = StreamTimeFromTimestampClamped(Before(now, &limit->keep));
-		DeletedBlocks deleted;
+		StreamTime	before = DeletableBefore(&head, &progress, limit->level, cutoff);
+		DeletedBlocks deleted = DeleteOldBlocks(id, limit->level, before, max_blocks);
 
-		deleted = DeleteOldBlocks(id, limit->level,
-								  DeletableBefore(&head, &progress, limit->level, cutoff),
-								  max_blocks);
 		if (deleted.blocks > 0)
 		{
 			*datapoints += deleted.rows;

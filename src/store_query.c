@@ -116,7 +116,7 @@ static const BlockQueryInfo BlockQueries[QUERY_COUNT] = {
 		" AND start OPERATOR(pg_catalog.<) $2 AND until OPERATOR(pg_catalog.<) $2"
 		" AND start OPERATOR(pg_catalog.<=) COALESCE("
 		"(SELECT b.start FROM datastream.%1$s b WHERE b.stream_id OPERATOR(pg_catalog.=) $1"
-		" ORDER BY b.start, b.seq OFFSET $3 LIMIT 1), $2)"
+		" AND b.start OPERATOR(pg_catalog.<) $2 ORDER BY b.start, b.seq OFFSET $3 LIMIT 1), $2)"
 		" RETURNING count, until)"
 		" SELECT pg_catalog.count(*), COALESCE(pg_catalog.sum(count), 0)::pg_catalog.int8,"
 		" pg_catalog.max(until) FROM deleted",
