@@ -78,13 +78,14 @@ CREATE TABLE datastream.heads (
 CREATE INDEX heads_due ON datastream.heads (stream_id) WHERE due;
 CREATE INDEX heads_check_at ON datastream.heads (check_at, stream_id) WHERE check_at IS NOT NULL;
 
--- downsampled_at: when buckets were closed last, by the clock; expired_until:
--- nothing can be downsampled again before it; behind: there is something to
--- derive
+-- active_at: when something new was found last, by the clock, and seen_latest: the
+-- latest datapoint then; expired_until: nothing can be downsampled again before
+-- it; behind: there is something to derive
 CREATE TABLE datastream.progress (
 	stream_id uuid PRIMARY KEY,
 	downsampled_until timestamptz[] NOT NULL DEFAULT '{}',
-	downsampled_at timestamptz,
+	active_at timestamptz,
+	seen_latest timestamptz,
 	expired_until timestamptz,
 	late tstzmultirange NOT NULL DEFAULT '{}',
 	rederive tstzmultirange NOT NULL DEFAULT '{}',

@@ -560,6 +560,17 @@ LimitPass(const StreamHead *head, const StreamProgress *progress, StreamTime unt
 }
 
 /*
+ * Whether datapoints have come to a stream since it was last looked that are
+ * older than that: nobody knows when, so that it is not silent yet.
+ */
+static bool
+HasBeenFilled(const StreamHead *head, const StreamProgress *progress)
+{
+	return head->latest != progress->seen_latest &&
+		BucketEnd(head->def.highest + 1, head->latest) < head->check_at;
+}
+
+/*
  * Until when buckets of a stream can be closed that has gone silent: the end of
  * the coarsest bucket with its latest datapoint that has been over for so long
  * by the clock; STREAM_TIME_NONE if it has not gone silent.
@@ -570,7 +581,7 @@ SilentUntil(const StreamHead *head, const StreamProgress *progress, StreamTime n
 	StreamTime	over_until = now - close_after * INT64CONST(1000);
 	StreamTime	until = STREAM_TIME_NONE;
 
-	if (progress->downsampled_at != STREAM_TIME_NONE && progress->downsampled_at > over_until)
+	if (progress->active_at != STREAM_TIME_NONE && progress->active_at > over_until)
 		return STREAM_TIME_NONE;
 
 	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
@@ -593,7 +604,7 @@ NextCheck(const StreamHead *head, const StreamProgress *progress)
 	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
 	{
 		if (progress->until[i] <= head->latest)
-			return Max(BucketEnd((Granularity) i, head->latest), progress->downsampled_at);
+			return Max(BucketEnd((Granularity) i, head->latest), progress->active_at);
 	}
 
 	return STREAM_TIME_NONE;
@@ -650,7 +661,11 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 	if (has_datapoints)
 		limit = LimitPass(head, progress, limit, limits->max_blocks);
 	if (has_datapoints && limits->check_silent && limit == head->latest)
+	{
+		if (HasBeenFilled(head, progress))
+			progress->active_at = now;
 		silent_until = SilentUntil(head, progress, now);
+	}
 
 	if (has_datapoints && limit >= STREAM_TIME_MIN)
 	{
@@ -688,8 +703,9 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 			NoteChange(&changes, def, (Granularity) level, from[level], close_until[level], false);
 		}
 		if (silent_until == STREAM_TIME_NONE)
-			progress->downsampled_at = now;
+			progress->active_at = now;
 	}
+	progress->seen_latest = head->latest;
 
 	if (progress->until[finest] != STREAM_TIME_NONE)
 		head->close_at = BucketEnd(finest, progress->until[finest]);

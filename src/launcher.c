@@ -209,6 +209,8 @@ CheckWorker(Database *database)
 	pfree(database->handle);
 	database->handle = NULL;
 	if (!database->reported)
+		TakeNotes();
+	if (!database->reported)
 	{
 		/* The server's log has the reason. */
 		database->failures++;
@@ -302,7 +304,10 @@ LaunchWorkers(void)
 			break;
 		}
 		if (!LaunchWorker(first, now))
+		{
+			next = Min(next, NextStart(first));
 			break;
+		}
 		nrunning++;
 	}
 

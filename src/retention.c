@@ -4,8 +4,8 @@
  *	  Keeping datapoints for a limited time.
  *
  * What a stream keeps is said for each granularity by itself.  A block expires
- * as a whole, when the last of its rows has become older than that; heads
- * never do, nor does what is in one bucket with a stream's latest datapoint.
+ * as a whole, when the last of its rows has become older than that.  A stream's
+ * latest datapoint never does, nor does what is in one bucket with it.
  * Nothing is deleted before the next coarser granularity, and the streams that
  * derive from it, have made of it what they make.
  *
@@ -508,9 +508,11 @@ DeletableBefore(const StreamHead *head, const StreamProgress *progress, Granular
 	if (progress->behind)
 		return STREAM_TIME_MIN;
 
-	/* A bucket has expired when its end has. */
+	/* A bucket has expired when its end has; the latest datapoint never does. */
 	if (level > def->highest)
 		cutoff = BucketStart(level, cutoff);
+	else
+		cutoff = Min(cutoff, Max(head->latest, STREAM_TIME_MIN));
 
 	if (HasCoarser(def, level))
 	{

@@ -425,6 +425,19 @@ SaveHeadByQuery(const StreamHead *head)
 }
 
 /*
+ * Sees to it that somebody comes for what a head that has been written leaves
+ * for maintenance.
+ */
+static void
+NoteHeadWork(const StreamHead *head)
+{
+	if (head->wake)
+		NoteWork();
+	else if (head->due)
+		RemindOfWork();
+}
+
+/*
  * Writes the head of a locked stream.
  */
 void
@@ -432,8 +445,7 @@ SaveHead(StreamHead *head)
 {
 	if (SaveHeadDirectly(head, true) != HEAD_DONE)
 		SaveHeadByQuery(head);
-	if (head->wake)
-		NoteWork();
+	NoteHeadWork(head);
 }
 
 /*
@@ -480,8 +492,8 @@ TrySaveHead(StreamHead *head)
 	}
 	PG_END_TRY();
 
-	if (done && head->wake)
-		NoteWork();
+	if (done)
+		NoteHeadWork(head);
 
 	return done;
 }

@@ -78,7 +78,10 @@ typedef struct StreamProgress
 											 * STREAM_TIME_NONE */
 	TimeRange  *ranges[RANGE_LIST_COUNT];	/* ascending, apart from each other */
 	int			nranges[RANGE_LIST_COUNT];
-	StreamTime	downsampled_at; /* by the clock, or STREAM_TIME_NONE */
+	StreamTime	active_at;		/* by the clock: when something new was found
+								 * last, or STREAM_TIME_NONE */
+	StreamTime	seen_latest;	/* the latest datapoint then, or
+								 * STREAM_TIME_NONE */
 	StreamTime	expired_until;	/* what lies before cannot be downsampled
 								 * again, or STREAM_TIME_NONE */
 	bool		pending_backprocess;

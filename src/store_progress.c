@@ -25,14 +25,15 @@
 
 /* Attributes of PROGRESS_QUERY; each list of ranges has two */
 #define PROGRESS_UNTIL			1
-#define PROGRESS_DOWNSAMPLED_AT	2
-#define PROGRESS_EXPIRED_UNTIL	3
-#define PROGRESS_PENDING		4
-#define PROGRESS_BEHIND			5
-#define PROGRESS_RANGES			6
+#define PROGRESS_ACTIVE_AT		2
+#define PROGRESS_SEEN_LATEST	3
+#define PROGRESS_EXPIRED_UNTIL	4
+#define PROGRESS_PENDING		5
+#define PROGRESS_BEHIND			6
+#define PROGRESS_RANGES			7
 
 #define PROGRESS_QUERY \
-	"SELECT downsampled_until, downsampled_at, expired_until, pending_backprocess, behind, " \
+	"SELECT downsampled_until, active_at, seen_latest, expired_until, pending_backprocess, behind, " \
 	RANGE_ARRAYS("late") ", " RANGE_ARRAYS("rederive") \
 	" FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1"
 
@@ -109,7 +110,8 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		progress->until[level] = level < nuntil ? until[level] : STREAM_TIME_NONE;
 
-	progress->downsampled_at = ResultTime(PROGRESS_DOWNSAMPLED_AT);
+	progress->active_at = ResultTime(PROGRESS_ACTIVE_AT);
+	progress->seen_latest = ResultTime(PROGRESS_SEEN_LATEST);
 	progress->expired_until = ResultTime(PROGRESS_EXPIRED_UNTIL);
 	progress->pending_backprocess =
 		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -184,14 +186,17 @@ UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes
 }
 
 /*
- * Writes until when each level has been downsampled, and when that was done.
+ * Writes until when each level has been downsampled, and what is known of the
+ * stream's activity.
  */
 void
 SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID};
-	Datum		values[3];
+	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	const StreamTime times[] = {progress->active_at, progress->seen_latest};
+	Datum		values[4];
+	char		value_nulls[] = "    ";
 	Datum		elements[GRANULARITY_COUNT];
 	bool		nulls[GRANULARITY_COUNT];
 	int			dims[] = {GRANULARITY_COUNT};
@@ -206,11 +211,16 @@ SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *progress)
 	values[0] = UUIDPGetDatum(id);
 	values[1] = PointerGetDatum(construct_md_array(elements, nulls, 1, dims, lower_bounds, TIMESTAMPTZOID,
 												   sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(Max(progress->downsampled_at, STREAM_TIME_MIN)));
+	for (int i = 0; i < lengthof(times); i++)
+	{
+		values[2 + i] = TimestampTzGetDatum(TimestampFromStreamTime(Max(times[i], STREAM_TIME_MIN)));
+		if (times[i] == STREAM_TIME_NONE)
+			value_nulls[2 + i] = 'n';
+	}
 	UpdateProgress(&slot,
-				   "UPDATE datastream.progress SET downsampled_until = $2, downsampled_at = $3"
+				   "UPDATE datastream.progress SET downsampled_until = $2, active_at = $3, seen_latest = $4"
 				   " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				   3, argtypes, values, progress->downsampled_at == STREAM_TIME_NONE ? "  n" : NULL);
+				   4, argtypes, values, value_nulls);
 }
 
 /*

@@ -6,6 +6,9 @@
  * A transaction that leaves work for maintenance notes that (NoteWork) and,
  * when it has committed, wakes somebody up: the launcher, if the library has
  * been preloaded, or else a new worker for its database, unless one is there.
+ * Should nobody have come, transactions that see the work remind of it.  One that
+ * has been prepared wakes somebody up, too, who sees that it can be committed at
+ * any time.
  *
  * A worker of a database holds one of its slots, 1 to datastream.max_workers,
  * for as long as it lives.  A slot is a lock on the extension that conflicts
@@ -36,6 +39,9 @@
 /* nor does it log more often that none could be started. */
 #define LOG_INTERVAL		60000	/* ms */
 
+/* A session does not remind of old work more often than that. */
+#define REMINDER_INTERVAL	60000	/* ms */
+
 typedef struct WakeupShared
 {
 	LWLock	   *lock;
@@ -56,6 +62,9 @@ static shmem_request_hook_type next_shmem_request_hook = NULL;
 /* In the current transaction */
 static bool work_noted = false;
 static bool start_at_commit = false;
+
+/* Whether this process need not tell anybody */
+static bool notes_ignored = false;
 
 static void
 RequestSharedMemory(void)
@@ -229,6 +238,7 @@ WakeAtCommit(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
 			if (work_noted && workers_enabled && !LauncherExists() && !IsBinaryUpgrade &&
 				TimestampDifferenceExceeds(last_request, GetCurrentTimestamp(), REQUEST_INTERVAL) &&
 				!WorkerExists())
@@ -236,6 +246,7 @@ WakeAtCommit(XactEvent event, void *arg)
 			break;
 
 		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
 			if (work_noted && LauncherExists())
 				WakeLauncher();
 			else if (start_at_commit)
@@ -248,7 +259,6 @@ WakeAtCommit(XactEvent event, void *arg)
 			work_noted = start_at_commit = false;
 			break;
 
-		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_ABORT:
 			work_noted = start_at_commit = false;
 			break;
@@ -286,7 +296,34 @@ InitWakeup(void)
 void
 NoteWork(void)
 {
-	work_noted = true;
+	work_noted = !notes_ignored;
+}
+
+/*
+ * Notes, once in a while, that the current transaction has seen work that was
+ * there before: whoever was told of it may not have come.
+ */
+void
+RemindOfWork(void)
+{
+	static TimestampTz last_reminder = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (TimestampDifferenceExceeds(last_reminder, now, REMINDER_INTERVAL))
+	{
+		last_reminder = now;
+		NoteWork();
+	}
+}
+
+/*
+ * To be called by a process that looks itself, before it ends, whether there is
+ * work, and tells the launcher.
+ */
+void
+IgnoreNotes(void)
+{
+	notes_ignored = true;
 }
 
 static void

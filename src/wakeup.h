@@ -48,6 +48,8 @@ typedef struct LauncherNotes
 
 extern void InitWakeup(void);
 extern void NoteWork(void);
+extern void RemindOfWork(void);
+extern void IgnoreNotes(void);
 
 extern bool StartWorker(const WorkerArguments *arguments, BackgroundWorkerHandle **handle);
 extern bool LauncherExists(void);

@@ -150,6 +150,8 @@ DatastreamWorkerMain(Datum argument)
 		SetConfigOption(worker_settings[i][0], worker_settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	BackgroundWorkerInitializeConnectionByOid(arguments.database, InvalidOid, 0);
 	pgstat_report_appname("datastream worker");
+	if (!arguments.helper)
+		IgnoreNotes();
 
 	report.database = MyDatabaseId;
 	report.next_work = DT_NOEND;

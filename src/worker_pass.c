@@ -310,7 +310,8 @@ DeriveBehind(WorkerPass *pass, const pg_uuid_t *id)
 		pass->done.streams++;
 
 	/* What has been derived is to be downsampled, and other streams may wait for it. */
-	pass->done.unfinished++;
+	if (outcome != DERIVE_NOTHING)
+		pass->done.unfinished++;
 }
 
 static void
@@ -410,17 +411,39 @@ FindDue(WorkKind *kind, Batch *batch)
 }
 
 /*
- * Forgets that a stream has failed.
+ * Forgets that a kind of work on a stream has failed.
  */
 static void
-ForgetFailure(const pg_uuid_t *id)
+ForgetFailure(const WorkKind *kind, const pg_uuid_t *id)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDOID};
-	Datum		values[1];
+	static const Oid argtypes[] = {UUIDOID, TEXTOID};
+	Datum		values[2];
 
 	values[0] = UUIDPGetDatum(id);
-	RunSavedQuery(&slot, "DELETE FROM datastream.failures WHERE stream_id OPERATOR(pg_catalog.=) $1",
+	values[1] = CStringGetTextDatum(kind->phase);
+	RunSavedQuery(&slot,
+				  "DELETE FROM datastream.failures"
+				  " WHERE stream_id OPERATOR(pg_catalog.=) $1 AND phase OPERATOR(pg_catalog.=) $2",
+				  2, argtypes, values, NULL, false);
+}
+
+/*
+ * Forgets the failures of streams that should have been tried again in this
+ * pass, and were not: somebody else has done the work.
+ */
+static void
+ForgetOldFailures(const WorkerPass *pass)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {TIMESTAMPTZOID};
+	Datum		values[1];
+
+	values[0] = TimestampTzGetDatum(pass->started);
+	RunSavedQuery(&slot,
+				  "DELETE FROM datastream.failures f WHERE f.stream_id OPERATOR(pg_catalog.=) ANY (ARRAY("
+				  "SELECT g.stream_id FROM datastream.failures g WHERE g.retry_at OPERATOR(pg_catalog.<=) $1"
+				  " FOR UPDATE SKIP LOCKED))",
 				  1, argtypes, values, NULL, false);
 }
 
@@ -454,7 +477,7 @@ WorkOnBatch(WorkerPass *pass, WorkKind *kind, Batch *batch)
 		work.id = &stream->id;
 		kind->work(pass, &stream->id);
 		if (stream->failed)
-			ForgetFailure(&stream->id);
+			ForgetFailure(kind, &stream->id);
 		work.id = NULL;
 
 		MemoryContextSwitchTo(old_context);
@@ -518,16 +541,24 @@ RecordFailure(WorkerPass *pass, const WorkKind *kind, const pg_uuid_t *id, const
 }
 
 /*
- * Whether an error is not that of a stream, but ends the pass: resources have
- * run out, the system fails, or somebody has cancelled it.
+ * Whether an error says that somebody wants the worker to stop.
  */
 static bool
-ErrorEndsPass(int sqlerrcode)
+ErrorIsIntervention(int sqlerrcode)
+{
+	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+/*
+ * Whether an error may not be that of a stream alone: resources have run out,
+ * or the system fails.
+ */
+static bool
+ErrorIsGeneral(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
-	return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR ||
-		category == ERRCODE_OPERATOR_INTERVENTION;
+	return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
 
 /*
@@ -542,32 +573,43 @@ ErrorIsContention(int sqlerrcode)
 }
 
 /*
- * Deals with the error in hand, after its transaction has been aborted: logs
- * it and sees to it that the stream that has failed is left alone.
+ * Whether the streams of a batch are to be tried again one by one after an
+ * error: which of them has failed must be seen without the others, which must
+ * not suffer.
+ */
+static bool
+BatchIsRepeated(const Batch *batch, int sqlerrcode)
+{
+	return batch->current > 0 && batch->current < batch->count &&
+		!ErrorIsIntervention(sqlerrcode) && !ErrorIsGeneral(sqlerrcode);
+}
+
+/*
+ * Deals with an error, after its transaction has been aborted: sees to it that
+ * the stream that has failed is left alone.  After one that others may share,
+ * the pass ends; the next one begins with another stream.
  */
 static void
 HandleFailure(WorkerPass *pass, WorkKind *kind, Batch *batch, ErrorData *error)
 {
-	if (batch->current >= batch->count || ErrorEndsPass(error->sqlerrcode))
+	batch->limit = 1;
+	if (BatchIsRepeated(batch, error->sqlerrcode))
+		return;
+
+	if (batch->current >= batch->count || ErrorIsIntervention(error->sqlerrcode))
 	{
 		pass->errors++;
 		pass->leave = true;
 		return;
 	}
 
-	/* Which one it was must be seen without the others, which must not suffer. */
-	if (batch->current > 0)
-	{
-		batch->limit = 1;
-		return;
-	}
-
-	batch->last = batch->streams[0];
-	batch->limit = 1;
+	batch->last = batch->streams[batch->current];
 	if (ErrorIsContention(error->sqlerrcode))
 		return;
 	pass->errors++;
 	RecordFailure(pass, kind, &batch->last.id, error);
+	if (ErrorIsGeneral(error->sqlerrcode))
+		pass->leave = true;
 }
 
 /*
@@ -603,7 +645,7 @@ Sweep(WorkerPass *pass, WorkKind *kind)
 			error_context_stack = previous;
 			MemoryContextSwitchTo(context);
 			error = CopyErrorData();
-			if (batch->current == 0 && !ErrorIsContention(error->sqlerrcode))
+			if (!ErrorIsContention(error->sqlerrcode) && !BatchIsRepeated(batch, error->sqlerrcode))
 				EmitErrorReport();
 			AbortOutOfAnyTransaction();
 			FlushErrorState();
@@ -741,6 +783,8 @@ RunPass(WorkerPass *pass)
 	if (!BeginWork(pass))
 		return pass->done.visits > 0;
 	SaveStatus(pass, "idle", true);
+	if (!pass->leave && !pass->helper && workers_enabled)
+		ForgetOldFailures(pass);
 	RecordRun(pass);
 	EndWork(pass);
 
@@ -772,8 +816,11 @@ NextWork(WorkerPass *pass)
 				  "(SELECT $2 FROM datastream.heads h WHERE h.due AND " READY("h") " LIMIT 1),"
 				  "(SELECT $2 FROM datastream.progress p WHERE p.behind AND " READY("p") " LIMIT 1),"
 				  "(SELECT h.check_at OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1)"
-				  " FROM datastream.heads h WHERE h.check_at IS NOT NULL AND NOT h.due"
+				  " FROM datastream.heads h WHERE h.check_at IS NOT NULL AND NOT h.due AND " READY("h")
 				  " ORDER BY h.check_at, h.stream_id LIMIT 1),"
+				  /* which can be committed at any time */
+				  "(SELECT $2 FROM pg_catalog.pg_prepared_xacts x"
+				  " WHERE x.database OPERATOR(pg_catalog.=) pg_catalog.current_database() LIMIT 1),"
 				  "(SELECT r.check_at FROM datastream.retention r WHERE " READY("r")
 				  " ORDER BY r.check_at, r.stream_id LIMIT 1),"
 				  "(SELECT f.retry_at FROM datastream.failures f ORDER BY f.retry_at LIMIT 1))",
