@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -14,6 +15,8 @@ use Test::More;
 our @EXPORT = qw(
   new_node create_checks create_sample is_consistent fingerprint
   no_crash errors_in_log
+  with_workers serves is_served append_to_many slow_workers let_workers_go
+  begin_session end_session worker_log
 );
 
 # A running server without background work, so that tests say themselves when
@@ -41,8 +44,22 @@ sub new_node
 	return $node;
 }
 
+# Lines of a configuration with background workers, that serve a database every
+# second.
+sub with_workers
+{
+	my (@further) = @_;
+
+	return (
+		"shared_preload_libraries = 'datastream'",
+		'datastream.enabled = on',
+		'datastream.naptime = 1',
+		@further);
+}
+
 # Functions, in a schema of their own:
 #
+#	waiting()		how many streams workers have something to do for
 #	stream(name)	the id of a stream
 #	at(n)			a time, n seconds after the turn of the millennium
 #	violations()	what is wrong with what is stored; nothing if all is well
@@ -55,6 +72,10 @@ sub create_checks
 	$node->safe_psql(
 		$db, q{
 		CREATE SCHEMA test;
+		CREATE FUNCTION test.waiting() RETURNS bigint LANGUAGE sql STABLE AS $$
+			SELECT (SELECT count(*) FROM datastream.heads WHERE due OR undelivered)
+				+ (SELECT count(*) FROM datastream.progress WHERE behind OR pending_backprocess OR late <> '{}' OR rederive <> '{}')
+		$$;
 		CREATE FUNCTION test.stream(name text) RETURNS uuid LANGUAGE sql STABLE AS
 			$$ SELECT stream_id FROM ds_find_streams(jsonb_build_object('name', name)) $$;
 		CREATE FUNCTION test.at(n float8) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
@@ -192,13 +213,108 @@ sub fingerprint
 	return $node->safe_psql($db, 'SELECT test.fingerprint()');
 }
 
-# Tests that nothing is wrong with what is stored in a database.
+# Tests that nothing is wrong with what is stored in a database, at one moment.
 sub is_consistent
 {
 	my ($node, $db, $name) = @_;
 
-	is($node->safe_psql($db, 'SELECT v FROM test.violations() v LIMIT 10'),
+	is( $node->safe_psql(
+			$db, q{
+			SET default_transaction_isolation = 'repeatable read';
+			SELECT v FROM test.violations() v LIMIT 10}),
 		'', "$name: what is stored is consistent");
+}
+
+# Tests that workers bring about, sooner or later, that a query returns true.
+sub serves
+{
+	my ($node, $db, $query, $name) = @_;
+
+	ok($node->poll_query_until($db, $query), $name);
+}
+
+# Tests that workers do all that there is to do in a database, and do it right.
+sub is_served
+{
+	my ($node, $db, $name) = @_;
+
+	serves($node, $db, 'SELECT test.waiting() = 0', "$name: workers do all that there is to do");
+	is_consistent($node, $db, $name);
+}
+
+# Appends so many datapoints, a second apart, to each of so many streams, made
+# if they are not there, with a tag "many" of which the value is their number.
+sub append_to_many
+{
+	my ($node, $db, $streams, $datapoints) = @_;
+
+	$node->safe_psql(
+		$db, qq{
+		SELECT count(ds_ensure_stream(jsonb_build_object('many', n))) FROM generate_series(1, $streams) n;
+		SELECT ds_append_multiple(array_agg(stream_id ORDER BY i, stream_id), array_agg(coalesce(latest_datapoint, test.at(0)) + i * interval '1 s' ORDER BY i, stream_id),
+				array_agg((i + 7 * (tags->>'many')::int)::float8 ORDER BY i, stream_id))
+			FROM ds_find_streams(filter => '\$.many <= $streams'), generate_series(1, $datapoints) i});
+}
+
+# Lets workers take so many milliseconds more for each stream in a database;
+# they work one transaction a stream then.
+sub slow_workers
+{
+	my ($node, $db, $ms) = @_;
+
+	$node->safe_psql(
+		$db, qq{
+		CREATE FUNCTION test.slow() RETURNS trigger LANGUAGE plpgsql AS \$\$
+		BEGIN
+			IF (SELECT backend_type FROM pg_stat_get_activity(pg_backend_pid())) = 'datastream worker' THEN
+				PERFORM pg_sleep($ms * 0.001);
+			END IF;
+			RETURN new;
+		END
+		\$\$;
+		CREATE TRIGGER slow BEFORE UPDATE ON datastream.progress FOR EACH ROW EXECUTE FUNCTION test.slow()});
+}
+
+# Undoes slow_workers().
+sub let_workers_go
+{
+	my ($node, $db) = @_;
+
+	$node->safe_psql($db, 'DROP TRIGGER slow ON datastream.progress; DROP FUNCTION test.slow()');
+}
+
+# Starts a session, has it run statements, and leaves it as it is then until
+# end_session().
+sub begin_session
+{
+	my ($node, $db, $sql) = @_;
+	my %session = (in => "$sql;\n\\echo ready\n", out => '', err => '');
+
+	$session{handle} = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($db) ],
+		'<', \$session{in}, '>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(180));
+	$session{handle}->pump until $session{out} =~ /^ready$/m || !$session{handle}->pumpable;
+	die "could not run \"$sql\": $session{err}" if $session{out} !~ /^ready$/m;
+
+	return \%session;
+}
+
+# Has a session run further statements, and ends it.
+sub end_session
+{
+	my ($session, $sql) = @_;
+
+	$session->{in} .= "$sql;\n" if defined $sql;
+	eval { $session->{handle}->finish };
+}
+
+# The lines of a server's log, from an offset on, that workers and the launcher
+# have written, or that are about them, each message's first line only.
+sub worker_log
+{
+	my ($node, $offset) = @_;
+
+	return grep { /^\S.*datastream (?:worker|launcher)/ } split /\n/, slurp_file($node->logfile, $offset || 0);
 }
 
 # The SQLSTATEs of all errors in a server's log from an offset on, and how
