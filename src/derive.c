@@ -808,22 +808,31 @@ DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended)
 }
 
 /*
- * Locks the streams that derive, directly or through others, from the lower
- * levels of a stream, or else returns false: others work on one of them.
+ * Locks the streams that maintenance of a locked stream has something to tell,
+ * those that derive, directly or through others, from its lower levels or from
+ * what has not been delivered, or else returns false: others work on one of them.
  */
 bool
-LockLevelDependants(const StreamDef *def)
+LockToldStreams(const StreamHead *head)
 {
+	const StreamDef *def = &head->def;
 	SourceChange changes[GRANULARITY_COUNT] = {0};
 	int			nchanges = 0;
 	int			ndependants;
 	pg_uuid_t  *dependants;
 
-	for (int level = def->highest + 1; level < GRANULARITY_COUNT; level++)
+	if (!head->contributes)
+		return true;
+
+	for (int level = def->highest; level < GRANULARITY_COUNT; level++)
 	{
+		if (level == def->highest ? !head->undelivered : def->value_downsamplers == 0)
+			continue;
 		changes[nchanges].source = def->id;
 		changes[nchanges++].level = (Granularity) level;
 	}
+	if (nchanges == 0)
+		return true;
 	dependants = FindDependants(changes, nchanges, false, &ndependants);
 
 	return ndependants == 0 || LockStreams(dependants, ndependants, true);

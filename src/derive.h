@@ -40,7 +40,7 @@ extern void DeliverLater(StreamHead *head);
 extern void DeliverHead(StreamHead *head);
 extern void DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended);
 extern DeriveOutcome DeriveStream(const pg_uuid_t *id, int max_blocks, int64 *datapoints);
-extern bool LockLevelDependants(const StreamDef *def);
+extern bool LockToldStreams(const StreamHead *head);
 extern bool LockDerivedStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
 
 #endif							/* DS_DERIVE_H */

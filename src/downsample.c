@@ -778,6 +778,8 @@ DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef 
 	if (!LockStream(id, true, true, &head, CurrentMemoryContext))
 		return false;
 	*def = head.def;
+	if (!LockToldStreams(&head))
+		return false;
 
 	if (head.def.value_downsamplers == 0)
 	{
@@ -788,9 +790,6 @@ DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef 
 		SaveHead(&head);
 		return true;
 	}
-
-	if (head.contributes && !LockLevelDependants(&head.def))
-		return false;
 
 	LockProgress(id, &progress);
 	DeliverHead(&head);

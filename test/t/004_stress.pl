@@ -110,7 +110,7 @@ foreach my $name (sort keys %run)
 	$run{$name}{handle}->finish;
 	($run{$name}{transactions}) = $run{$name}{out} =~ /transactions actually processed: (\d+)/;
 	note "$name: $run{$name}{transactions} transactions";
-	my $errors = join "\n", grep { /error|aborted|failed: [1-9]/i } split /\n/, $run{$name}{out};
+	my $errors = join "\n", grep { /error|aborted|failed transactions: [1-9]/i } split /\n/, $run{$name}{out};
 	is($errors, '', "clients \"$name\" have met no error");
 	cmp_ok($run{$name}{transactions} || 0, '>', 0, "clients \"$name\" have done something");
 }
