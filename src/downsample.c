@@ -778,7 +778,7 @@ DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef 
 	if (!LockStream(id, true, true, &head, CurrentMemoryContext))
 		return false;
 	*def = head.def;
-	if (!LockToldStreams(&head))
+	if ((limits->due_only && !head.due) || !LockToldStreams(&head))
 		return false;
 
 	if (head.def.value_downsamplers == 0)

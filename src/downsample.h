@@ -24,6 +24,7 @@ typedef struct DownsampleLimits
 {
 	StreamTime	until;			/* buckets that end here or before are closed */
 	int			max_blocks;		/* of datapoints, about; 0: any number */
+	bool		due_only;		/* nothing if the stream is not due any more */
 	bool		check_silent;	/* also close buckets of a stream that has gone
 								 * silent */
 } DownsampleLimits;

@@ -290,10 +290,19 @@ LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
 	static PlanSlot wait_slot;
 	static PlanSlot skip_slot;
 	static PlanSlot count_slot;
-	Datum	   *elements = palloc(sizeof(Datum) * Max(nids, 1));
+	Datum	   *elements;
 	Datum		array;
 	uint64		nlocked;
 
+	if (skip_locked)
+	{
+		HeadOutcome outcome = LockHeadsDirectly(ids, nids);
+
+		if (outcome != HEAD_BY_QUERY)
+			return outcome == HEAD_DONE;
+	}
+
+	elements = palloc(sizeof(Datum) * Max(nids, 1));
 	for (int i = 0; i < nids; i++)
 		elements[i] = UUIDPGetDatum(&ids[i]);
 	array = PointerGetDatum(construct_array(elements, nids, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));

@@ -439,13 +439,15 @@ SetHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, Memory
 
 /*
  * Locks the newest version of the head in access->slot, as SELECT ... FOR UPDATE
- * does.
+ * does.  With "skip_locked" this never waits, which SKIP LOCKED does when the
+ * row has been updated by one transaction and is being updated by the next: it
+ * wants to lock that one's version as well.
  */
 static HeadOutcome
 LockRow(HeadAccess *access, bool skip_locked)
 {
 	ItemPointerData place = access->slot->tts_tid;
-	uint8		flags = TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
+	uint8		flags = skip_locked ? 0 : TUPLE_LOCK_FLAG_LOCK_UPDATE_IN_PROGRESS;
 	TM_FailureData failure;
 
 	if (!IsolationUsesXactSnapshot())
@@ -491,6 +493,8 @@ ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *h
 	KnownStream *known;
 
 	ItemPointerSetInvalid(&head->place);
+	if (skip_locked)
+		MeetStreams(id, 1);
 	if (known_streams == NULL || (access = StartAccess()) == NULL)
 		return HEAD_BY_QUERY;
 
@@ -499,6 +503,33 @@ ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *h
 		outcome = lock ? LockRow(access, skip_locked) : HEAD_DONE;
 	if (outcome == HEAD_DONE)
 		SetHead(head, known, access->slot, context);
+	FinishAccess(access);
+
+	return outcome;
+}
+
+/*
+ * Locks the heads of streams, unless others have locked one of them: then the
+ * result is HEAD_SKIPPED, and some may be locked.
+ */
+HeadOutcome
+LockHeadsDirectly(const pg_uuid_t *ids, int nids)
+{
+	HeadOutcome outcome = HEAD_DONE;
+	HeadAccess *access;
+
+	MeetStreams(ids, nids);
+	if (known_streams == NULL || (access = StartAccess()) == NULL)
+		return HEAD_BY_QUERY;
+
+	for (int i = 0; i < nids && outcome == HEAD_DONE; i++)
+	{
+		KnownStream *known = hash_search(known_streams, &ids[i], HASH_FIND, NULL);
+
+		outcome = HEAD_BY_QUERY;
+		if (known != NULL && FindHead(access, known))
+			outcome = LockRow(access, true);
+	}
 	FinishAccess(access);
 
 	return outcome;

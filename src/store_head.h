@@ -20,6 +20,7 @@ typedef enum HeadOutcome
 
 extern HeadOutcome ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked,
 									StreamHead *head, MemoryContext context);
+extern HeadOutcome LockHeadsDirectly(const pg_uuid_t *ids, int nids);
 extern HeadOutcome SaveHeadDirectly(StreamHead *head, bool locked);
 extern void RememberStream(const StreamDef *def);
 

@@ -269,7 +269,10 @@ static void
 Downsample(WorkerPass *pass, const pg_uuid_t *id, bool check_silent)
 {
 	DownsampleLimits limits = {
-		StreamTimeFromTimestampClamped(GetCurrentTimestamp()), DOWNSAMPLE_BLOCKS, check_silent
+		.until = StreamTimeFromTimestampClamped(GetCurrentTimestamp()),
+		.max_blocks = DOWNSAMPLE_BLOCKS,
+		.due_only = !check_silent,
+		.check_silent = check_silent
 	};
 	StreamDef	def;
 	ClosedBuckets closed;
@@ -333,7 +336,7 @@ static WorkKind work_kinds[] = {
 		"downsampling", "downsample",
 		"SELECT NULL::pg_catalog.timestamptz, h.stream_id, " FAILED("h") " FROM datastream.heads h"
 		" WHERE h.due AND h.stream_id OPERATOR(pg_catalog.>) $2 AND NOT " NOT_NOW("h")
-		" ORDER BY h.stream_id LIMIT $3 FOR UPDATE OF h SKIP LOCKED",
+		" ORDER BY h.stream_id LIMIT $3",
 		BATCH_STREAMS, DownsampleDue
 	},
 	{
@@ -352,7 +355,7 @@ static WorkKind work_kinds[] = {
 		" WHERE h.check_at IS NOT NULL AND NOT h.due"
 		" AND h.check_at OPERATOR(pg_catalog.<=) $5"
 		" AND ROW(h.check_at, h.stream_id) OPERATOR(pg_catalog.>) ROW($1, $2) AND NOT " NOT_NOW("h")
-		" ORDER BY h.check_at, h.stream_id LIMIT $3 FOR UPDATE OF h SKIP LOCKED",
+		" ORDER BY h.check_at, h.stream_id LIMIT $3",
 		BATCH_STREAMS, CloseSilent
 	},
 	{
