@@ -18,7 +18,7 @@ DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 # Regression tests run in the order of this list: the first one creates the
 # extension, the last one drops it.  A test that is not named here runs before
 # the last one.
-TESTS = setup stats block aggregates streams append query downsample derive retention errors \
+TESTS = setup stats block aggregates streams append query query_plans downsample derive retention errors \
 	roles hostile_path
 LAST_TESTS = teardown
 TEST_FILES = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))

@@ -35,6 +35,15 @@
 	pg_proc_aclcheck((function), (role), (mode))
 #endif
 
+/* How a path is ordered by an expression, if the query has a use for that */
+#if PG_VERSION_NUM >= 160000
+#define BuildExpressionPathkey(root, expr, opno, relids) \
+	build_expression_pathkey((root), (expr), (opno), (relids), false)
+#else
+#define BuildExpressionPathkey(root, expr, opno, relids) \
+	build_expression_pathkey((root), (expr), NULL, (opno), (relids), false)
+#endif
+
 /* An interval in the form of ISO 8601, in a buffer of MAXDATELEN + 1 */
 #if PG_VERSION_NUM >= 150000
 #define EncodeIntervalISO(interval, buffer) \

@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "launcher.h"
 #include "miscadmin.h"
+#include "query_node.h"
 #include "utils/guc.h"
 #include "wakeup.h"
 
@@ -77,6 +78,7 @@ _PG_init(void)
 							GUC_UNIT_S,
 							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("datastream");
+	InitQueryNodes();
 
 	InitWakeup();
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)

@@ -19,7 +19,8 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
-#include "query.h"
+#include "query_node.h"
+#include "query_rows.h"
 #include "query_scan.h"
 #include "utils/builtins.h"
 #include "utils/selfuncs.h"
@@ -210,6 +211,7 @@ ds_rows_support(PG_FUNCTION_ARGS)
 	Node	   *request = (Node *) PG_GETARG_POINTER(0);
 	Node	   *answer = NULL;
 
+	rows_support_function = fcinfo->flinfo->fn_oid;
 	if (IsA(request, SupportRequestRows) && EstimateRows((SupportRequestRows *) request))
 		answer = request;
 

@@ -100,21 +100,17 @@ RequestedBuckets(const StreamDef *def, Granularity level, TimeBound start, TimeB
 void
 BeginDatapointScan(DatapointScan *scan, const StreamDef *def, TimeRange range, bool reverse)
 {
-	DataBlock  *head_rows;
+	DataBlock  *head_rows = ReadHeadRows(&def->id, CurrentMemoryContext);
 
 	scan->reverse = reverse;
-	scan->old_context = CurrentMemoryContext;
-	scan->context = AllocSetContextCreate(scan->old_context, "datastream datapoints",
+	scan->context = AllocSetContextCreate(CurrentMemoryContext, "datastream datapoints",
 										  ALLOCSET_DEFAULT_SIZES);
-	head_rows = ReadHeadRows(&def->id, scan->old_context);
-	MemoryContextSwitchTo(scan->old_context);
 	scan->blocks = BeginBlockScan(&def->id, def->highest, head_rows, range.from, range.to,
 								  reverse, COLUMN_BIT(COLUMN_DATAPOINT));
 }
 
 /*
- * Goes to the next block; false at the end.  The current memory context is
- * then one that the next call resets.
+ * Goes to the next block, and resets scan->context; false at the end.
  */
 bool
 NextDatapoints(DatapointScan *scan)
@@ -123,7 +119,6 @@ NextDatapoints(DatapointScan *scan)
 
 	MemoryContextReset(scan->context);
 	scan->block = NextBlock(scan->blocks, &scan->first, &last);
-	MemoryContextSwitchTo(scan->context);
 	if (scan->block == NULL)
 		return false;
 
@@ -141,7 +136,6 @@ void
 EndDatapointScan(DatapointScan *scan)
 {
 	EndBlockScan(scan->blocks);
-	MemoryContextSwitchTo(scan->old_context);
 	MemoryContextDelete(scan->context);
 }
 
@@ -181,23 +175,23 @@ BeginBucketScan(BucketScan *scan, const StreamDef *def, Granularity level, TimeR
 	scan->reverse = reverse;
 	scan->next = reverse ? range.to : range.from;
 	scan->stored = false;
-	scan->old_context = CurrentMemoryContext;
-	scan->context = AllocSetContextCreate(scan->old_context, "datastream bucket",
+	scan->context = AllocSetContextCreate(CurrentMemoryContext, "datastream bucket",
 										  ALLOCSET_DEFAULT_SIZES);
-	InitBucket(&scan->state, def, scan->old_context);
+	InitBucket(&scan->state, def, CurrentMemoryContext);
 	scan->blocks = BeginBlockScan(&def->id, level, NULL, range.from, range.to, reverse, columns);
 	scan->left = 1;
 	AdvanceStoredBucket(scan);
 }
 
 /*
- * Goes to the next bucket, whose state is then in scan->state; false at the
- * end.  The current memory context is then one that the next call resets.
+ * Goes to the next bucket, whose state is then in scan->state, and resets
+ * scan->context; false at the end.
  */
 bool
 NextBucket(BucketScan *scan)
 {
 	StreamTime	start = scan->next;
+	MemoryContext old_context;
 
 	CHECK_FOR_INTERRUPTS();
 
@@ -209,7 +203,7 @@ NextBucket(BucketScan *scan)
 	if (scan->stored)
 		AdvanceStoredBucket(scan);
 	MemoryContextReset(scan->context);
-	MemoryContextSwitchTo(scan->context);
+	old_context = MemoryContextSwitchTo(scan->context);
 
 	scan->stored = false;
 	if (scan->block != NULL)
@@ -230,6 +224,7 @@ NextBucket(BucketScan *scan)
 		LoadBucket(&scan->state, scan->block, scan->row);
 	else
 		ResetBucket(&scan->state, start);
+	MemoryContextSwitchTo(old_context);
 
 	return true;
 }
@@ -241,6 +236,5 @@ void
 EndBucketScan(BucketScan *scan)
 {
 	EndBlockScan(scan->blocks);
-	MemoryContextSwitchTo(scan->old_context);
 	MemoryContextDelete(scan->context);
 }

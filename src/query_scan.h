@@ -3,8 +3,9 @@
  * query_scan.h
  *	  Ranges of streams, and walks over them.
  *
- * Everything here needs an open SPI connection, reads with the active snapshot
- * and acts with the rights of the caller.
+ * Everything here acts with the rights of the caller.  It needs an open SPI
+ * connection and reads with the active snapshot, but for what goes on with a scan
+ * or ends it.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,8 +38,7 @@ typedef struct DatapointScan
 	const Column *column;		/* the values in it, */
 	int			first;			/* its first row in range, */
 	int			count;			/* and how many are */
-	MemoryContext old_context;
-	MemoryContext context;		/* for as long as a block is in hand */
+	MemoryContext context;		/* for what is made of the block in hand */
 } DatapointScan;
 
 /* A walk over all buckets of a range, bucket by bucket */
@@ -54,8 +54,7 @@ typedef struct BucketScan
 	const DataBlock *block;		/* has the next stored bucket, or NULL; */
 	int			row;			/* in this row, */
 	int			left;			/* with so many to come from it on */
-	MemoryContext old_context;
-	MemoryContext context;		/* for as long as a bucket is in hand */
+	MemoryContext context;		/* for what is made of the bucket in hand */
 } BucketScan;
 
 /* A range of buckets goes from the start of the first to the start of the last. */
@@ -65,10 +64,6 @@ extern bool ExistingBuckets(const StreamDef *def, Granularity level, TimeRange *
 extern bool RequestedBuckets(const StreamDef *def, Granularity level,
 							 TimeBound start, TimeBound end, TimeRange *buckets);
 
-/*
- * A scan makes its own memory context the current one; it is reset when the
- * scan goes on, and ending the scan brings the former one back.
- */
 extern void BeginDatapointScan(DatapointScan *scan, const StreamDef *def, TimeRange range,
 							   bool reverse);
 extern bool NextDatapoints(DatapointScan *scan);

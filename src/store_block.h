@@ -35,7 +35,10 @@ typedef struct DeletedBlocks
 extern DeletedBlocks DeleteOldBlocks(const pg_uuid_t *id, Granularity level, StreamTime before,
 									 int max_blocks);
 
-/* Reading, with the active snapshot */
+/*
+ * Reading, with the active snapshot.  Of a scan only its beginning is bound to
+ * that: to go on it needs neither the snapshot to be active nor SPI.
+ */
 typedef struct BlockScan BlockScan;
 
 extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_rows,

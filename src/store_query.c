@@ -123,12 +123,14 @@ static const BlockQueryInfo BlockQueries[QUERY_COUNT] = {
 		3, {UUIDOID, TIMESTAMPTZOID, INT8OID}
 	},
 	[QUERY_SCAN] = {
-		"SELECT block" FROM_TABLE IN_RANGE BLOCK_ORDER,
-		3, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+		"SELECT start, seq, block" FROM_TABLE IN_RANGE
+		"AND " KEY " OPERATOR(pg_catalog.>) ROW($4, $5) " BLOCK_ORDER " LIMIT $6",
+		6, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
 	},
 	[QUERY_SCAN_REVERSE] = {
-		"SELECT block" FROM_TABLE IN_RANGE BLOCK_ORDER_REVERSE,
-		3, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+		"SELECT start, seq, block" FROM_TABLE IN_RANGE
+		"AND " KEY " OPERATOR(pg_catalog.<) ROW($4, $5) " BLOCK_ORDER_REVERSE " LIMIT $6",
+		6, {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
 	}
 };
 
@@ -204,11 +206,10 @@ CheckBlockColumns(const DataBlock *block, uint32 columns)
 }
 
 /*
- * Decodes the block in an attribute of a fetched row, which must have the
- * columns that are asked for, unless that is all it has.
+ * Decodes the block in an attribute of a fetched row.
  */
-DataBlock *
-BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns)
+static DataBlock *
+BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(tuple, desc, attribute, &isnull);
@@ -217,11 +218,9 @@ BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns)
 
 	Assert(!isnull);
 	encoded = PG_DETOAST_DATUM(value);
-	block = DecodeBlock(encoded, columns);
+	block = DecodeBlock(encoded, COLUMN_ALL);
 	if ((Pointer) encoded != DatumGetPointer(value))
 		pfree(encoded);
-	if (columns != COLUMN_ALL)
-		CheckBlockColumns(block, columns);
 
 	return block;
 }
@@ -251,7 +250,7 @@ FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nbloc
 		blocks[i].count = DatumGetInt32(SPI_getbinval(tuple, desc, 4, &isnull));
 		blocks[i].bytes = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
 		if (desc->natts >= 6)
-			blocks[i].rows = BlockAttribute(tuple, desc, 6, COLUMN_ALL);
+			blocks[i].rows = BlockAttribute(tuple, desc, 6);
 	}
 	SPI_freetuptable(SPI_tuptable);
 

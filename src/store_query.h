@@ -57,7 +57,6 @@ extern void RunBlockQuery(Granularity level, BlockQuery which, Datum *values, bo
 extern StoredBlock *FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nblocks);
 extern StoredBlock *FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks);
 extern StoredBlock *FetchBlock(Granularity level, BlockQuery which, Datum *values);
-extern DataBlock *BlockAttribute(HeapTuple tuple, TupleDesc desc, int attribute, uint32 columns);
 extern Datum KeyStart(const BlockKey *key);
 
 #endif							/* DS_STORE_QUERY_H */

@@ -8,30 +8,43 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "plans.h"
 #include "store_block.h"
 #include "store_query.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Blocks at the end of a level that tell how dense it is */
 #define ESTIMATE_BLOCKS	16
 
-/* Blocks that a scan fetches at once */
-#define SCAN_BATCH		8
+/* Blocks that a scan fetches at once, at most */
+#define SCAN_BATCH		16
 
+/*
+ * Blocks are fetched batch by batch, each by a query that goes on behind the
+ * block before.  So nothing is open between two calls, and a scan can be
+ * continued in another subtransaction than the one that it was begun in.
+ */
 struct BlockScan
 {
-	Portal		portal;
-	SPITupleTable *tuples;
-	uint64		ntuples;
-	uint64		next;
-	const DataBlock *head_rows;		/* NULL when there are none, or done */
+	pg_uuid_t	id;
+	Granularity level;
 	StreamTime	from;
 	StreamTime	to;
 	bool		reverse;
-	bool		blocks_done;
 	uint32		columns;
+	const DataBlock *head_rows;	/* NULL when there are none, or done */
+
+	Snapshot	snapshot;
+	ResourceOwner owner;		/* of the snapshot */
+	Datum		last[2];		/* key of the last block fetched */
+	bool		fetched_all;
+	MemoryContext batch_context;
+	struct varlena *batch[SCAN_BATCH];	/* encoded blocks */
+	int			batch_limit;	/* how many to fetch next */
+	int			batch_count;
+	int			batch_next;
 	MemoryContext context;		/* of the block in hand */
 };
 
@@ -115,23 +128,24 @@ BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_row
 			   StreamTime from, StreamTime to, bool reverse, uint32 columns)
 {
 	BlockScan  *scan = palloc0(sizeof(BlockScan));
-	Datum		values[3];
 
-	from = Max(from, STREAM_TIME_MIN);
-	to = Min(to, STREAM_TIME_MAX);
-
-	scan->head_rows = head_rows;
-	scan->from = from;
-	scan->to = to;
+	scan->id = *id;
+	scan->level = level;
+	scan->from = Max(from, STREAM_TIME_MIN);
+	scan->to = Min(to, STREAM_TIME_MAX);
 	scan->reverse = reverse;
 	scan->columns = columns;
+	scan->head_rows = head_rows;
+
+	scan->owner = CurrentResourceOwner;
+	scan->snapshot = RegisterSnapshotOnOwner(GetActiveSnapshot(), scan->owner);
+	scan->last[0] = TimestampTzGetDatum(reverse ? DT_NOEND : DT_NOBEGIN);
+	scan->last[1] = Int64GetDatum(0);
+	scan->batch_limit = 1;
+	scan->batch_context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan batch",
+												ALLOCSET_DEFAULT_SIZES);
 	scan->context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan",
 										  ALLOCSET_DEFAULT_SIZES);
-
-	values[0] = UUIDPGetDatum(id);
-	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(from));
-	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(to));
-	scan->portal = OpenPlan(BlockPlan(level, reverse ? QUERY_SCAN_REVERSE : QUERY_SCAN), values, true);
 
 	return scan;
 }
@@ -149,6 +163,48 @@ RowsInRange(const BlockScan *scan, const DataBlock *block, int *first, int *last
 }
 
 /*
+ * Fetches the next blocks: few at first, since a reader may want no more.
+ */
+static void
+FetchBatch(BlockScan *scan)
+{
+	Datum		values[6];
+	MemoryContext old_context;
+
+	values[0] = UUIDPGetDatum(&scan->id);
+	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(scan->from));
+	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(scan->to));
+	values[3] = scan->last[0];
+	values[4] = scan->last[1];
+	values[5] = Int64GetDatum(scan->batch_limit);
+
+	MemoryContextReset(scan->batch_context);
+	scan->batch_next = 0;
+
+	SPI_connect();
+	PushActiveSnapshot(scan->snapshot);
+	RunBlockQuery(scan->level, scan->reverse ? QUERY_SCAN_REVERSE : QUERY_SCAN, values, true);
+	scan->batch_count = (int) SPI_processed;
+	scan->fetched_all = scan->batch_count < scan->batch_limit;
+	scan->batch_limit = Min(scan->batch_limit * 2, SCAN_BATCH);
+
+	old_context = MemoryContextSwitchTo(scan->batch_context);
+	for (int i = 0; i < scan->batch_count; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+
+		scan->last[0] = SPI_getbinval(tuple, desc, 1, &isnull);
+		scan->last[1] = SPI_getbinval(tuple, desc, 2, &isnull);
+		scan->batch[i] = PG_DETOAST_DATUM_COPY(SPI_getbinval(tuple, desc, 3, &isnull));
+	}
+	MemoryContextSwitchTo(old_context);
+	PopActiveSnapshot();
+	SPI_finish();
+}
+
+/*
  * The scan's next block from the table, or NULL when there is none.
  */
 static DataBlock *
@@ -157,26 +213,16 @@ FetchNextBlock(BlockScan *scan)
 	DataBlock  *block;
 	MemoryContext old_context;
 
-	if (scan->blocks_done)
+	if (scan->batch_next >= scan->batch_count && !scan->fetched_all)
+		FetchBatch(scan);
+	if (scan->batch_next >= scan->batch_count)
 		return NULL;
-
-	if (scan->next >= scan->ntuples)
-	{
-		if (scan->tuples != NULL)
-			SPI_freetuptable(scan->tuples);
-		scan->ntuples = FetchRows(scan->portal, SCAN_BATCH);
-		scan->tuples = SPI_tuptable;
-		scan->next = 0;
-		if (scan->ntuples == 0)
-		{
-			scan->blocks_done = true;
-			return NULL;
-		}
-	}
 
 	MemoryContextReset(scan->context);
 	old_context = MemoryContextSwitchTo(scan->context);
-	block = BlockAttribute(scan->tuples->vals[scan->next++], scan->tuples->tupdesc, 1, scan->columns);
+	block = DecodeBlock(scan->batch[scan->batch_next++], scan->columns);
+	if (scan->columns != COLUMN_ALL)
+		CheckBlockColumns(block, scan->columns);
 	MemoryContextSwitchTo(old_context);
 
 	return block;
@@ -225,9 +271,8 @@ NextBlock(BlockScan *scan, int *first, int *last)
 void
 EndBlockScan(BlockScan *scan)
 {
-	if (scan->tuples != NULL)
-		SPI_freetuptable(scan->tuples);
-	SPI_cursor_close(scan->portal);
+	UnregisterSnapshotFromOwner(scan->snapshot, scan->owner);
+	MemoryContextDelete(scan->batch_context);
 	MemoryContextDelete(scan->context);
 	pfree(scan);
 }
