@@ -30,7 +30,7 @@ $node->safe_psql(
 sub test_cancelled
 {
 	my ($name, $statement, $check) = @_;
-	my @timeouts = map { 10 * 3**$_ } 0 .. 8;
+	my @timeouts = map { 3**$_ } 0 .. 10;
 	my $script = "\\set VERBOSITY sqlstate\n\\set done false\nSET client_min_messages = error;\nSELECT test.state() AS before \\gset\n";
 
 	foreach my $timeout (@timeouts)
