@@ -103,6 +103,7 @@ extern void ReadPacked(Reader *reader, uint64 *numbers, int count, int flags);
 /* codec_int.c */
 extern void EncodeInts(StringInfo buf, const int64 *values, int count);
 extern void DecodeInts(Reader *reader, int64 *values, int count);
+extern bool DecodeConstant(Reader *reader, uint64 *value);
 extern void PlanInts(const int64 *values, int count, IntPlan *plan);
 extern void EstimateInts(const int64 *values, int count, IntPlan *plan);
 extern void WriteInts(StringInfo buf, const int64 *values, int count, IntPlan *plan);
@@ -211,6 +212,18 @@ BitsToDouble(uint64 bits)
 	memcpy(&number, &bits, sizeof(number));
 	return number;
 }
+
+/* Whether code for processors with AVX2 and FMA can be chosen at run time */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAVE_AVX2_DISPATCH
+
+static inline bool
+HaveAvx2(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+#endif
 
 /* How many bits a number needs: 0 for 0, 64 at most */
 static inline int

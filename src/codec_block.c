@@ -346,6 +346,7 @@ DecodeTimes(Reader *reader, DataBlock *block)
 	uint64		unit = coded_unit >> 1;
 	uint64		last = ReadVarint(reader);
 	uint64		any = 0;
+	uint64		interval;
 
 	if (last > STREAM_TIME_MAX / scale || unit > STREAM_TIME_MAX / scale)
 		ReportDamagedBlock("Its times are out of range.");
@@ -360,6 +361,16 @@ DecodeTimes(Reader *reader, DataBlock *block)
 	}
 	if (block->count == 1)
 		ReportDamagedBlock("It has intervals but only one row.");
+
+	if (DecodeConstant(reader, &interval))
+	{
+		if (BitWidth(interval) + BitWidth(unit) > INTERVAL_MAX_BITS ||
+			last + interval * unit * (block->count - 1) > STREAM_TIME_MAX)
+			ReportDamagedBlock("Its times are out of range.");
+		for (int i = 0; i < block->count; i++)
+			times[i] = last + interval * unit * i;
+		return;
+	}
 
 	/* the sum of intervals must not overflow, so that times stay in order */
 	DecodeInts(reader, (int64 *) times + 1, block->count - 1);

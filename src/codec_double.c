@@ -72,6 +72,9 @@
 #define SCALE_SAMPLE_SMALL	8
 #define SCALE_STEP			3
 
+/* The largest scale that DivideDecimalsByFma() is right for: 5^21 < 2^50 */
+#define FMA_SCALE_MAX		21
+
 /* A way to encode numbers as decimals */
 typedef struct DecimalPlan
 {
@@ -328,6 +331,100 @@ TakeBits(const double *numbers, int count, int64 *ints)
 }
 
 /*
+ * Whether all integers lie in [-2^51, 2^51).
+ */
+static bool
+IntsAreSmall(const int64 *ints, int count)
+{
+	uint64		bits = 0;
+
+	for (int i = 0; i < count; i++)
+		bits |= (uint64) ints[i] + (UINT64CONST(1) << 51);
+
+	return bits >> 52 == 0;
+}
+
+/*
+ * A small integer, given as the bits of "number", as a double.  Not every
+ * processor has an instruction that converts several int64 at once; adding them
+ * to the bits of 1.5 * 2^52, whose last bit counts 1, is the same.
+ */
+static pg_attribute_always_inline double
+SmallIntToDouble(double number)
+{
+	const double base = 6755399441055744.0;
+
+	return BitsToDouble(DoubleToBits(number) + DoubleToBits(base)) - base;
+}
+
+/*
+ * Replaces small decimals, the bits of "values", by what they are divided by
+ * 10^scale.
+ */
+static pg_attribute_always_inline void
+DivideDecimals(double *values, int count, double power)
+{
+	for (int i = 0; i < count; i++)
+		values[i] = SmallIntToDouble(values[i]) / power;
+}
+
+#ifdef HAVE_AVX2_DISPATCH
+
+/*
+ * The same with multiplications.  What comes out is the quotient as a division
+ * rounds it:
+ *
+ * The first quotient is at most 2 ulp off.  Since 10^scale is B * 2^scale with
+ * B < 2^50, its remainder is a double, and the second one before rounding is
+ * off by less than 2^-51 ulp.  It can only be rounded differently if the true
+ * quotient is as near as that to the middle of two doubles.  It cannot be the
+ * middle, as decimals are below 2^51, and so is at least 2^-51 ulp away from it.
+ * (The method is that of P. Markstein, "Computation of elementary functions on
+ * the IBM RISC System/6000 processor", 1990.)
+ */
+__attribute__((target("avx2,fma")))
+static void
+DivideDecimalsByFma(double *values, int count, double power)
+{
+	double		inverse = 1 / power;
+
+	for (int i = 0; i < count; i++)
+	{
+		double		decimal = SmallIntToDouble(values[i]);
+		double		quotient = decimal * inverse;
+		double		remainder = __builtin_fma(-quotient, power, decimal);
+
+		values[i] = __builtin_fma(remainder, inverse, quotient);
+	}
+}
+
+#endif
+
+/*
+ * Replaces small decimals of a scale, the bits of "values", by doubles.
+ */
+static void
+SmallDecimalsToDoubles(double *values, int count, int scale)
+{
+	if (scale == 0)
+	{
+		for (int i = 0; i < count; i++)
+			values[i] = SmallIntToDouble(values[i]);
+		return;
+	}
+
+#ifdef HAVE_AVX2_DISPATCH
+	if (scale <= FMA_SCALE_MAX && HaveAvx2())
+	{
+		DivideDecimalsByFma(values, count, PowersOfTen[scale]);
+		return;
+	}
+#endif
+
+	DivideDecimals(values, count, PowersOfTen[scale]);
+}
+
+/*
  * Appends the encoding of up to CODEC_MAX_COUNT doubles, nothing for none of
  * them.
  */
@@ -373,22 +470,17 @@ static void
 DecodeDecimals(Reader *reader, double *values, int count, int scale, bool corrected)
 {
 	int64	   *decimals = (int64 *) values;
-	double		power;
 
 	if (scale > SCALE_MAX)
 		ReportDamagedBlock("It has decimals of an impossible scale.");
-	power = PowersOfTen[scale];
 
 	DecodeInts(reader, decimals, count);
-	if (scale == 0)
-	{
-		for (int i = 0; i < count; i++)
-			values[i] = (double) decimals[i];
-	}
+	if (IntsAreSmall(decimals, count))
+		SmallDecimalsToDoubles(values, count, scale);
 	else
 	{
 		for (int i = 0; i < count; i++)
-			values[i] = (double) decimals[i] / power;
+			values[i] = (double) decimals[i] / PowersOfTen[scale];
 	}
 
 	if (corrected)

@@ -517,6 +517,21 @@ ReadDictionary(Reader *reader, int64 *values, int count)
 		values[i] = distinct[values[i]];
 }
 
+/*
+ * Reads the encoding of integers if they are all equal, and sets *value to them;
+ * else reads nothing and returns false.
+ */
+bool
+DecodeConstant(Reader *reader, uint64 *value)
+{
+	if (BytesLeft(reader) < 1 || *reader->next != 0)
+		return false;
+	(void) ReadByte(reader);
+	*value = ReadZigZag(reader);
+
+	return true;
+}
+
 /* Reads the encoding of "count" integers. */
 void
 DecodeInts(Reader *reader, int64 *values, int count)

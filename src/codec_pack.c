@@ -28,6 +28,10 @@
 
 #include "codec.h"
 
+#ifdef HAVE_AVX2_DISPATCH
+#include <immintrin.h>
+#endif
+
 #define WIDTH_MAX			64
 
 /* Numbers are unpacked in groups of 8, as these end at a full byte. */
@@ -38,6 +42,10 @@
 
 /* How many numbers are looked at to choose the window */
 #define WINDOW_SAMPLE		32
+
+/* The largest width of which two numbers lie in 16 bytes, whatever their shift */
+#define PAIR_WIDTH_MAX		56
+#define PAIR_SIZE			16
 
 static inline int
 PackedSize(int count, int width)
@@ -350,6 +358,70 @@ UnpackGroupsOfWidth(const uint8 *in, uint64 *out, int ngroups, uint64 base, int 
 	}
 }
 
+#ifdef HAVE_AVX2_DISPATCH
+
+/*
+ * UnpackGroups for widths up to PAIR_WIDTH_MAX: four numbers at once.  Of two
+ * pairs of numbers 16 bytes each are loaded, from the byte on in which the pair
+ * begins, the bytes of each number are moved into a lane of its own, and there
+ * shifted and masked.  The input goes on for PAIR_SIZE bytes after the groups.
+ */
+__attribute__((target("avx2")))
+static void
+UnpackGroupsByAvx2(const uint8 *in, uint64 *out, int ngroups, uint64 base, int width)
+{
+	const __m256i bases = _mm256_set1_epi64x((int64) base);
+	const __m256i mask = _mm256_set1_epi64x((int64) LargestOfWidth(width));
+	uint8		bytes[GROUP / 2][PAIR_SIZE];	/* where the bytes of a pair come from */
+	uint64		shifts[GROUP];
+	__m256i		low_bytes;
+	__m256i		high_bytes;
+	__m256i		low_shifts;
+	__m256i		high_shifts;
+
+	for (int k = 0; k < GROUP; k++)
+	{
+		int			first = k * width / 8 - k / 2 * 2 * width / 8;
+
+		for (int i = 0; i < WORD_SIZE; i++)
+			bytes[k / 2][k % 2 * WORD_SIZE + i] = first + i;
+		shifts[k] = k * width % 8;
+	}
+	low_bytes = _mm256_loadu_si256((const __m256i *) bytes[0]);
+	high_bytes = _mm256_loadu_si256((const __m256i *) bytes[2]);
+	low_shifts = _mm256_loadu_si256((const __m256i *) &shifts[0]);
+	high_shifts = _mm256_loadu_si256((const __m256i *) &shifts[4]);
+
+#define LOAD_PAIRS(pair) \
+	_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *) (in + (pair) * 2 * width / 8))), \
+							_mm_loadu_si128((const __m128i *) (in + ((pair) + 1) * 2 * width / 8)), 1)
+#define TAKE_NUMBERS(pairs, bytes, shifts) \
+	_mm256_add_epi64(bases, _mm256_and_si256(mask, \
+											 _mm256_srlv_epi64(_mm256_shuffle_epi8(pairs, bytes), shifts)))
+
+	for (int group = 0; group < ngroups; group++)
+	{
+		_mm256_storeu_si256((__m256i *) out, TAKE_NUMBERS(LOAD_PAIRS(0), low_bytes, low_shifts));
+		_mm256_storeu_si256((__m256i *) (out + 4), TAKE_NUMBERS(LOAD_PAIRS(2), high_bytes, high_shifts));
+		in += width;
+		out += GROUP;
+	}
+#undef TAKE_NUMBERS
+#undef LOAD_PAIRS
+}
+
+#endif
+
+/*
+ * How many of "ngroups" groups can be unpacked if "readable" bytes can be read
+ * from the first one on, and "more" bytes must be readable after the last one.
+ */
+static inline int
+UnpackableGroups(int ngroups, int width, int readable, int more)
+{
+	return ngroups * width + more <= readable ? ngroups : Max(readable - more, 0) / width;
+}
+
 /* Reads "count" packed numbers of "width" bits and adds base to each. */
 static void
 UnpackNumbers(Reader *reader, uint64 *out, int count, uint64 base, int width)
@@ -357,12 +429,21 @@ UnpackNumbers(Reader *reader, uint64 *out, int count, uint64 base, int width)
 	int			readable = BytesLeft(reader);
 	int			size = PackedSize(count, width);
 	const uint8 *in = ReadBytes(reader, size);
-	int			ngroups = count / GROUP;
+	int			ngroups;
 
 	/* whole groups, as long as there is something to read after them */
-	if (ngroups * width + WORD_SIZE > readable)
-		ngroups = Max(readable - WORD_SIZE, 0) / width;
-	UnpackGroupsOfWidth(in, out, ngroups, base, width);
+#ifdef HAVE_AVX2_DISPATCH
+	if (width <= PAIR_WIDTH_MAX && HaveAvx2())
+	{
+		ngroups = UnpackableGroups(count / GROUP, width, readable, PAIR_SIZE);
+		UnpackGroupsByAvx2(in, out, ngroups, base, width);
+	}
+	else
+#endif
+	{
+		ngroups = UnpackableGroups(count / GROUP, width, readable, WORD_SIZE);
+		UnpackGroupsOfWidth(in, out, ngroups, base, width);
+	}
 
 	/* the others one by one, with a copy of the input that is long enough */
 	in += ngroups * width;
