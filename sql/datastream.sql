@@ -64,7 +64,9 @@ CREATE INDEX sources_source_id ON datastream.sources (source_id);
 
 -- close_at: end of the bucket in work; check_at: when to look, at the earliest,
 -- whether the stream has gone silent; undelivered: streams that derive from it
--- are still to be told of new datapoints
+-- are still to be told of new datapoints.  A new head is empty; with this
+-- fillfactor a page has room for all of its heads when they have grown, and for
+-- a new version of each.
 CREATE TABLE datastream.heads (
 	stream_id uuid PRIMARY KEY,
 	latest timestamptz,
@@ -74,7 +76,7 @@ CREATE TABLE datastream.heads (
 	undelivered boolean NOT NULL DEFAULT false,
 	contributes boolean NOT NULL DEFAULT false,
 	head @extschema@.ds_block
-) WITH (fillfactor = 50);
+) WITH (fillfactor = 20);
 CREATE INDEX heads_due ON datastream.heads (stream_id) WHERE due;
 CREATE INDEX heads_check_at ON datastream.heads (check_at, stream_id) WHERE check_at IS NOT NULL;
 

@@ -182,24 +182,51 @@ TryAppend(StreamHead *head, const DataBlock *rows)
 }
 
 /*
+ * The type of the row that ds_append() returns: kept, as looking it up costs as
+ * much as finding the stream.  A function keeps its type as long as its OID.
+ */
+static TupleDesc
+AppendedDesc(FunctionCallInfo fcinfo)
+{
+	static Oid	function = InvalidOid;
+	static TupleDesc kept = NULL;
+
+	if (kept == NULL || function != fcinfo->flinfo->fn_oid)
+	{
+		TupleDesc	desc;
+		MemoryContext old_context;
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		desc = BlessTupleDesc(desc);
+
+		if (kept != NULL)
+			FreeTupleDesc(kept);
+		kept = NULL;
+		old_context = MemoryContextSwitchTo(TopMemoryContext);
+		kept = CreateTupleDescCopy(desc);
+		MemoryContextSwitchTo(old_context);
+		function = fcinfo->flinfo->fn_oid;
+	}
+
+	return kept;
+}
+
+/*
  * The row that ds_append() returns.
  */
 static Datum
 AppendedRow(FunctionCallInfo fcinfo, const StreamDef *def, StreamTime t, Jsonb *v)
 {
-	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4] = {false, false, false, v == NULL};
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	values[0] = UUIDPGetDatum(&def->id);
 	values[1] = CStringGetTextDatum(GranularityName(def->highest));
 	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(t));
 	values[3] = PointerGetDatum(v);
 
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(AppendedDesc(fcinfo), values, nulls));
 }
 
 /*

@@ -16,6 +16,7 @@
 #include "plans.h"
 #include "store_block.h"
 #include "store_query.h"
+#include "store_table.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -105,10 +106,13 @@ WriteBlock(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int fr
 	values[4] = Int32GetDatum(to - from);
 	values[5] = PointerGetDatum(encoded);
 
-	if (update)
-		RunBlockQuery(level, QUERY_UPDATE, values, false);
-	else
-		RunBlockQuery(level, QUERY_INSERT, values, false);
+	if (!update && InsertBlockDirectly(level, values))
+	{
+		pfree(encoded);
+		return;
+	}
+
+	RunBlockQuery(level, update ? QUERY_UPDATE : QUERY_INSERT, values, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
@@ -252,7 +256,9 @@ AppendBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int 
 
 	values[0] = UUIDPGetDatum(id);
 	values[1] = Int64GetDatum(TIER_LOOKBACK);
-	tail = FetchBlocks(level, QUERY_TAIL, values, &ntail);
+	tail = FetchTailDirectly(id, level, TIER_LOOKBACK, &ntail);
+	if (tail == NULL)
+		tail = FetchBlocks(level, QUERY_TAIL, values, &ntail);
 
 	if (ntail > 0 && tail[0].until > rows->times[from])
 		ereport(ERROR,

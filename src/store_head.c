@@ -16,60 +16,25 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/index.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
-#include "compat.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
+#include "plain_table.h"
 #include "plans.h"
+#include "storage/bufmgr.h"
+#include "storage/bufpage.h"
 #include "store_head.h"
-#include "utils/acl.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-
-/* Updating a table by its access method, and its indexes */
-#if PG_VERSION_NUM >= 160000
-typedef TU_UpdateIndexes IndexUpdates;
-
-#define NeedsIndexEntries(indexes)	((indexes) != TU_None)
-#define ExecInsertIndexEntries(result, slot, estate, indexes) \
-	((void) ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL, \
-								  (indexes) == TU_Summarizing))
-#else
-typedef bool IndexUpdates;
-
-#define NeedsIndexEntries(indexes)	(indexes)
-#define ExecInsertIndexEntries(result, slot, estate, indexes) \
-	((void) ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL))
-#endif
-#define UpdateTuple(relation, place, slot, failure, lock_mode, indexes) \
-	table_tuple_update((relation), (place), (slot), GetCurrentCommandId(true), InvalidSnapshot, \
-					   InvalidSnapshot, true, (failure), (lock_mode), (indexes))
-
-#if PG_VERSION_NUM >= 180000
-#define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex((relation), false)
-#define BeginIndexScan(heap, index, snapshot, nkeys) \
-	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
-#else
-#define PrimaryKeyIndex(relation)	RelationGetPrimaryKeyIndex(relation)
-#define BeginIndexScan(heap, index, snapshot, nkeys) \
-	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
-#endif
 
 /* Streams that a backend keeps at most; then it forgets them all. */
 #define KNOWN_STREAMS_MAX	32768
@@ -88,15 +53,26 @@ enum
 	HEAD_NATTS
 };
 
+static PlainTable heads_table = {
+	.name = "heads", .natts = HEAD_NATTS, .rights = ACL_SELECT | ACL_UPDATE,
+	.also_read = "streams"
+};
+
+/*
+ * A page with less free space is pruned before a head in it is looked for, so
+ * that there is room for new versions.  The table's fillfactor would have that
+ * done each time.
+ */
+#define PRUNED_SPACE		(BLCKSZ / 8)
+
 /* A stream that the backend has met */
 typedef struct KnownStream
 {
 	pg_uuid_t	id;				/* hash key */
 	StreamDef	def;
 
-	/* Where a transaction has written its head, whose versions may be many */
-	TransactionId xid;
-	ItemPointerData place;
+	/* Where the chain of versions begins that has had its head last */
+	ItemPointerData root;
 } KnownStream;
 
 /* Definitions that are read at once */
@@ -106,9 +82,10 @@ typedef struct KnownStream
 typedef struct HeadAccess
 {
 	Relation	heads;
-	Relation	index;
-	IndexScanDesc scan;
+	Relation	index;			/* or NULL, as */
+	IndexScanDesc scan;			/* they are opened when they are needed */
 	Snapshot	snapshot;
+	BlockNumber nblocks;		/* of the table, or 0: not looked at yet */
 	TupleTableSlot *slot;		/* for the row in work */
 	TupleTableSlot *new_slot;	/* for what is to be written */
 } HeadAccess;
@@ -118,7 +95,6 @@ static HeadAccess *batch_access = NULL;
 static HTAB *known_streams = NULL;
 static MemoryContext known_context = NULL;
 static Oid	known_heads = InvalidOid;
-static Oid	known_table = InvalidOid;	/* datastream.streams */
 
 /*
  * Forgets all known streams, and begins anew for the extension whose heads are
@@ -141,7 +117,6 @@ ResetKnownStreams(Oid heads)
 	control.hcxt = known_context;
 	known_streams = hash_create("datastream known streams", 256, &control,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	known_table = get_relname_relid("streams", get_namespace_oid("datastream", true));
 	known_heads = heads;
 }
 
@@ -160,47 +135,12 @@ RememberStream(const StreamDef *def)
 	known = hash_search(known_streams, &def->id, HASH_ENTER, NULL);
 	known->def = *def;
 	known->def.derive_args = NULL;
-	known->xid = InvalidTransactionId;
+	ItemPointerSetInvalid(&known->root);
 	if (def->derive_args != NULL)
 	{
 		known->def.derive_args = MemoryContextAlloc(known_context, VARSIZE(def->derive_args));
 		memcpy(known->def.derive_args, def->derive_args, VARSIZE(def->derive_args));
 	}
-}
-
-/*
- * Whether a table is the one that CREATE EXTENSION has made, and nothing else
- * has a say in what is read from it and written to it.
- */
-static bool
-TableIsPlain(Relation heads)
-{
-	TupleDesc	desc = RelationGetDescr(heads);
-
-	return heads->rd_rel->relkind == RELKIND_RELATION &&
-		!heads->rd_rel->relispartition && !heads->rd_rel->relhassubclass &&
-		heads->rd_tableam == GetHeapamTableAmRoutine() &&
-		heads->rd_rules == NULL && heads->trigdesc == NULL &&
-		desc->natts == HEAD_NATTS &&
-		(desc->constr == NULL ||
-		 (desc->constr->num_check == 0 && !desc->constr->has_generated_stored));
-}
-
-/*
- * Whether the current role and transaction may read and write heads directly.
- */
-static bool
-AccessIsAllowed(void)
-{
-	Oid			user = GetUserId();
-
-	return !XactReadOnly && !IsInParallelMode() && ExecutorCheckPerms_hook == NULL &&
-		SchemaAclCheck(get_namespace_oid("datastream", false), user, ACL_USAGE) == ACLCHECK_OK &&
-		pg_class_aclcheck(known_heads, user, ACL_SELECT) == ACLCHECK_OK &&
-		pg_class_aclcheck(known_heads, user, ACL_UPDATE) == ACLCHECK_OK &&
-		pg_class_aclcheck(known_table, user, ACL_SELECT) == ACLCHECK_OK &&
-		check_enable_rls(known_heads, InvalidOid, true) != RLS_ENABLED &&
-		check_enable_rls(known_table, InvalidOid, true) != RLS_ENABLED;
 }
 
 /*
@@ -213,22 +153,18 @@ OpenHeads(void)
 	HeadAccess *access;
 	Relation	heads;
 
-	if (HeadsRelation() != known_heads || !AccessIsAllowed())
+	if (PlainTableOid(&heads_table) != known_heads)
 		return NULL;
-	heads = try_relation_open(known_heads, RowExclusiveLock);
+	heads = OpenPlainTable(&heads_table, RowExclusiveLock);
 	if (heads == NULL)
 		return NULL;
-	if (!TableIsPlain(heads))
-	{
-		relation_close(heads, NoLock);
-		return NULL;
-	}
 
 	access = palloc(sizeof(HeadAccess));
 	access->heads = heads;
-	access->index = index_open(PrimaryKeyIndex(heads), RowExclusiveLock);
+	access->index = NULL;
+	access->scan = NULL;
+	access->nblocks = 0;
 	access->snapshot = RegisterSnapshot(GetTransactionSnapshot());
-	access->scan = BeginIndexScan(heads, access->index, access->snapshot, 1);
 	access->slot = table_slot_create(heads, NULL);
 	access->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
 
@@ -243,9 +179,11 @@ CloseHeads(HeadAccess *access)
 {
 	ExecDropSingleTupleTableSlot(access->new_slot);
 	ExecDropSingleTupleTableSlot(access->slot);
-	index_endscan(access->scan);
+	if (access->scan != NULL)
+		index_endscan(access->scan);
+	if (access->index != NULL)
+		index_close(access->index, NoLock);
 	UnregisterSnapshot(access->snapshot);
-	index_close(access->index, NoLock);
 	table_close(access->heads, NoLock);
 	pfree(access);
 }
@@ -356,6 +294,55 @@ FinishAccess(HeadAccess *access)
 }
 
 /*
+ * Finds the version of a stream's head that the snapshot shows in the chain of
+ * versions where the last one was found; false if it is not there.
+ *
+ * A row of another stream may have come to that place.  A row of the stream that
+ * the snapshot shows is the right one, wherever it is.
+ */
+static bool
+FindHeadInChain(HeadAccess *access, KnownStream *known)
+{
+	BufferHeapTupleTableSlot *slot = (BufferHeapTupleTableSlot *) access->slot;
+	ItemPointerData place = known->root;
+	HeapTuple	tuple = &slot->base.tupdata;
+	Buffer		buffer;
+	bool		found;
+
+	if (!ItemPointerIsValid(&place))
+		return false;
+
+	/* The table may have been truncated since; while it is open, it is not. */
+	if (access->nblocks == 0)
+		access->nblocks = RelationGetNumberOfBlocks(access->heads);
+	if (ItemPointerGetBlockNumber(&place) >= access->nblocks)
+		return false;
+
+	buffer = ReadBuffer(access->heads, ItemPointerGetBlockNumber(&place));
+	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < PRUNED_SPACE)
+		heap_page_prune_opt(access->heads, buffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&place, access->heads, buffer, access->snapshot, tuple, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	if (found)
+	{
+		bool		isnull;
+
+		ExecStorePinnedBufferHeapTuple(tuple, access->slot, buffer);
+		if (CompareStreamIds(DatumGetUUIDP(slot_getattr(access->slot, HEAD_STREAM_ID + 1, &isnull)),
+							 &known->id) == 0)
+			return true;
+		ExecClearTuple(access->slot);
+	}
+	else
+		ReleaseBuffer(buffer);
+
+	return false;
+}
+
+/*
  * Finds the version of a stream's head that the snapshot shows, in access->slot;
  * false if there is none.
  */
@@ -364,28 +351,30 @@ FindHead(HeadAccess *access, KnownStream *known)
 {
 	ScanKeyData key;
 	MemoryContext old_context;
-	bool		found;
+	ItemPointer place;
+	bool		found = false;
 
-	/*
-	 * One that this transaction has written is not looked for among all the
-	 * versions that it has.  If what wrote it was undone, another row may have
-	 * come to its place.
-	 */
-	if (TransactionIdIsValid(known->xid) && known->xid == GetTopTransactionIdIfAny() &&
-		table_tuple_fetch_row_version(access->heads, &known->place, access->snapshot, access->slot))
-	{
-		bool		isnull;
-		Datum		id = slot_getattr(access->slot, HEAD_STREAM_ID + 1, &isnull);
-
-		if (CompareStreamIds(DatumGetUUIDP(id), &known->id) == 0)
-			return true;
-	}
+	if (FindHeadInChain(access, known))
+		return true;
 
 	/* A scan keeps what it allocates. */
 	old_context = MemoryContextSwitchTo(GetMemoryChunkContext(access));
+	if (access->index == NULL)
+		access->index = OpenPrimaryKey(access->heads, RowExclusiveLock);
+	if (access->index == NULL)
+	{
+		MemoryContextSwitchTo(old_context);
+		return false;
+	}
+	if (access->scan == NULL)
+		access->scan = BeginPlainScan(access->heads, access->index, access->snapshot);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&known->id));
 	index_rescan(access->scan, &key, 1, NULL, 0);
-	found = index_getnext_slot(access->scan, ForwardScanDirection, access->slot);
+	while (!found && (place = index_getnext_tid(access->scan, ForwardScanDirection)) != NULL)
+	{
+		known->root = *place;
+		found = index_fetch_heap(access->scan, access->slot);
+	}
 	MemoryContextSwitchTo(old_context);
 
 	return found;
@@ -536,22 +525,6 @@ LockHeadsDirectly(const pg_uuid_t *ids, int nids)
 }
 
 /*
- * Adds the index entries of a row.
- */
-static void
-InsertIndexEntries(Relation heads, TupleTableSlot *slot, IndexUpdates indexes)
-{
-	EState	   *estate = CreateExecutorState();
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(result, heads, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	ExecInsertIndexEntries(result, slot, estate, indexes);
-	ExecCloseIndices(result);
-	FreeExecutorState(estate);
-}
-
-/*
  * Writes the head of a stream that ReadHeadDirectly() has read.  If it was not
  * locked then, and others have changed it since, nothing is written and the
  * result is HEAD_SKIPPED.
@@ -561,18 +534,13 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 {
 	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
 	HeadAccess *access;
-	KnownStream *known;
 	TupleTableSlot *slot;
-	LockTupleMode lock_mode;
-	IndexUpdates indexes;
-	TM_FailureData failure;
-	TM_Result	result;
+	bool		new_entries;
+	int			failure;
 	struct varlena *encoded = NULL;
 
 	if (!ItemPointerIsValid(&head->place) || (access = StartAccess()) == NULL)
 		return HEAD_BY_QUERY;
-
-	CheckCmdReplicaIdentity(access->heads, CMD_UPDATE);
 
 	slot = access->new_slot;
 	memset(slot->tts_isnull, 0, sizeof(bool) * HEAD_NATTS);
@@ -592,27 +560,25 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 	slot->tts_values[HEAD_HEAD] = PointerGetDatum(encoded);
 	ExecStoreVirtualTuple(slot);
 
-	result = UpdateTuple(access->heads, &head->place, slot, &failure, &lock_mode, &indexes);
-	if (result == TM_Ok)
+	if (UpdatePlainRow(access->heads, &head->place, slot, &new_entries, &failure))
 	{
-		if (NeedsIndexEntries(indexes))
-			InsertIndexEntries(access->heads, slot, indexes);
 		head->place = slot->tts_tid;
-		known = hash_search(known_streams, &head->def.id, HASH_FIND, NULL);
-		if (known != NULL)
+		if (new_entries)
 		{
-			known->place = slot->tts_tid;
-			known->xid = GetTopTransactionId();
+			KnownStream *known = hash_search(known_streams, &head->def.id, HASH_FIND, NULL);
+
+			if (known != NULL)
+				known->root = slot->tts_tid;
 		}
 	}
-	else if (locked && result != TM_SelfModified)
+	else if (locked && failure != TM_SelfModified)
 		elog(ERROR, "locked head of stream \"%s\" could not be updated: %d",
-			 StreamIdToString(&head->def.id), result);
+			 StreamIdToString(&head->def.id), failure);
 
 	FinishAccess(access);
 	if (encoded != NULL)
 		pfree(encoded);
-	if (result != TM_Ok)
+	if (failure != TM_Ok)
 		return locked ? HEAD_BY_QUERY : HEAD_SKIPPED;
 
 	/* What comes next is to see it; what comes next in a batch is other streams. */

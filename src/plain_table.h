@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * plain_table.h
+ *	  Access to the extension's tables without queries.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_PLAIN_TABLE_H
+#define DS_PLAIN_TABLE_H
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "executor/tuptable.h"
+#include "nodes/parsenodes.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/*
+ * A table of the extension: a static variable in which the first fields are
+ * set and the others are zeros.
+ */
+typedef struct PlainTable
+{
+	const char *name;			/* in the schema datastream */
+	int			natts;			/* as CREATE EXTENSION has made it */
+	AclMode		rights;			/* that the role must have */
+	const char *also_read;		/* another table to be read entirely, or NULL */
+
+	/* What is known of it for a role */
+	uint64		generation;
+	Oid			role;
+	Oid			relation;		/* InvalidOid if it cannot be accessed so */
+} PlainTable;
+
+extern Oid	PlainTableOid(PlainTable *table);
+extern Relation OpenPlainTable(PlainTable *table, LOCKMODE lock_mode);
+extern Relation OpenPrimaryKey(Relation relation, LOCKMODE lock_mode);
+extern IndexScanDesc BeginPlainScan(Relation relation, Relation index, Snapshot snapshot);
+extern void InsertPlainRow(Relation relation, TupleTableSlot *slot);
+extern bool UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot,
+						   bool *new_entries, int *failure);
+
+#endif							/* DS_PLAIN_TABLE_H */
