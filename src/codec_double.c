@@ -75,6 +75,18 @@
 /* The largest scale that DivideDecimalsByFma() is right for: 5^21 < 2^50 */
 #define FMA_SCALE_MAX		21
 
+/*
+ * Decimals below 2^51 are small.  A number below that is rounded to an integer by
+ * adding 1.5 * 2^52, whose last bit counts 1; the sum's bits, less those of the
+ * latter, are then that integer.
+ */
+#define SMALL_DECIMAL_BITS	51
+#define SMALL_DECIMAL		2251799813685248.0
+#define ROUNDING			6755399441055744.0
+
+/* A small decimal that is not 0 has no more digits than that. */
+#define EXACT_SCALE_MAX		15
+
 /* A way to encode numbers as decimals */
 typedef struct DecimalPlan
 {
@@ -230,6 +242,95 @@ TakeSample(const double *numbers, int count, double *sample)
 	return nsample;
 }
 
+/*
+ * The smallest scale at which a few numbers are small decimals, or -1.
+ */
+static int
+ExactScale(const double *numbers, int count)
+{
+	int			scale = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		for (;; scale++)
+		{
+			double		scaled;
+
+			if (scale > EXACT_SCALE_MAX)
+				return -1;
+			scaled = numbers[i] * PowersOfTen[scale];
+
+			/* not true for NaN */
+			if (!(fabs(scaled) < SMALL_DECIMAL))
+				return -1;
+			scaled = (scaled + ROUNDING) - ROUNDING;
+			if (DoubleToBits(scaled / PowersOfTen[scale]) == DoubleToBits(numbers[i]))
+				break;
+		}
+	}
+
+	return scale;
+}
+
+/*
+ * Turns numbers into decimals of a scale.  Returns whether all of them are small
+ * decimals of it, without a correction.
+ */
+static pg_attribute_always_inline bool
+TakeExactDecimals(const double *restrict numbers, int count, double power, int64 *restrict decimals)
+{
+	uint64		difference = 0;
+	uint64		large = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		double		rounded = numbers[i] * power + ROUNDING;
+		int64		decimal = (int64) (DoubleToBits(rounded) - DoubleToBits(ROUNDING));
+		double		number = (rounded - ROUNDING) / power;
+
+		large |= (uint64) decimal + (UINT64CONST(1) << SMALL_DECIMAL_BITS);
+		difference |= DoubleToBits(number) ^ DoubleToBits(numbers[i]);
+		decimals[i] = decimal;
+	}
+
+	return difference == 0 && large >> (SMALL_DECIMAL_BITS + 1) == 0;
+}
+
+#ifdef HAVE_AVX2_DISPATCH
+
+__attribute__((target("avx2")))
+static bool
+TakeExactDecimalsByAvx2(const double *numbers, int count, double power, int64 *decimals)
+{
+	return TakeExactDecimals(numbers, count, power, decimals);
+}
+
+#endif
+
+/*
+ * Turns numbers into decimals without any correction, as most series are.
+ * Returns the scale, or -1 if that is not possible.
+ */
+static int
+FindExactDecimals(const double *numbers, int count, int64 *decimals)
+{
+	double		sample[SCALE_SAMPLE];
+	int			scale = ExactScale(sample, TakeSample(numbers, count, sample));
+	bool		exact;
+
+	if (scale < 0)
+		return -1;
+
+#ifdef HAVE_AVX2_DISPATCH
+	if (HaveAvx2())
+		exact = TakeExactDecimalsByAvx2(numbers, count, PowersOfTen[scale], decimals);
+	else
+#endif
+		exact = TakeExactDecimals(numbers, count, PowersOfTen[scale], decimals);
+
+	return exact ? scale : -1;
+}
+
 /* Takes a few of the numbers that have a correction; returns how many. */
 static int
 TakeCorrectedSample(const double *numbers, const int64 *corrections, int count,
@@ -339,22 +440,19 @@ IntsAreSmall(const int64 *ints, int count)
 	uint64		bits = 0;
 
 	for (int i = 0; i < count; i++)
-		bits |= (uint64) ints[i] + (UINT64CONST(1) << 51);
+		bits |= (uint64) ints[i] + (UINT64CONST(1) << SMALL_DECIMAL_BITS);
 
-	return bits >> 52 == 0;
+	return bits >> (SMALL_DECIMAL_BITS + 1) == 0;
 }
 
 /*
  * A small integer, given as the bits of "number", as a double.  Not every
- * processor has an instruction that converts several int64 at once; adding them
- * to the bits of 1.5 * 2^52, whose last bit counts 1, is the same.
+ * processor has an instruction that converts several int64 at once.
  */
 static pg_attribute_always_inline double
 SmallIntToDouble(double number)
 {
-	const double base = 6755399441055744.0;
-
-	return BitsToDouble(DoubleToBits(number) + DoubleToBits(base)) - base;
+	return BitsToDouble(DoubleToBits(number) + DoubleToBits(ROUNDING)) - ROUNDING;
 }
 
 /*
@@ -432,9 +530,18 @@ void
 EncodeDoubles(StringInfo buf, const double *values, int count)
 {
 	DecimalPlan plan;
+	int			scale;
 
 	if (count < 1)
 		return;
+
+	scale = FindExactDecimals(values, count, plan.decimals);
+	if (scale >= 0)
+	{
+		WriteByte(buf, DECIMAL | (scale << PARAMETER_SHIFT));
+		EncodeInts(buf, plan.decimals, count);
+		return;
+	}
 
 	FindDecimals(values, count, &plan);
 	if (plan.ncorrections > 0)

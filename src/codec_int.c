@@ -41,6 +41,12 @@
 #define SAMPLE_MAX			(SAMPLE_RUN * SAMPLE_RUNS)
 
 /*
+ * So few integers, as those of a head, are encoded again and again before they
+ * come to rest in a full block: a plan must be cheap rather than good.
+ */
+#define FEW_MAX				32
+
+/*
  * A dictionary is tried for so many numbers or more, if they need so many bits
  * each or more, and if so many of a few of them are distinct at most; it holds
  * so many at most.
@@ -363,6 +369,72 @@ ConsiderDictionary(const int64 *values, int count, IntPlan *plan)
 	}
 }
 
+static bool
+AllEqual(const int64 *values, int count)
+{
+	uint64		difference = 0;
+
+	for (int i = 1; i < count; i++)
+		difference |= (uint64) values[i] ^ (uint64) values[0];
+
+	return difference == 0;
+}
+
+static void
+PlanEqual(const int64 *values, IntPlan *plan)
+{
+	plan->form = 0;
+	plan->packing.base = values[0];
+	plan->packing.width = 0;
+	plan->packing.nexceptions = 0;
+	plan->packing.size = VarintSize(ZigZag(values[0]));
+	plan->size = 1 + plan->packing.size;
+}
+
+/*
+ * Plans an order of difference whose extremes are known, without exceptions.
+ */
+static void
+PlanRange(const int64 *values, int count, int order, int64 lowest, int64 highest, IntPlan *plan)
+{
+	Packing    *packing = &plan->packing;
+
+	packing->base = lowest;
+	packing->width = BitWidth((uint64) highest - (uint64) lowest);
+	packing->nexceptions = 0;
+	packing->size = VarintSize(ZigZag(lowest)) + (packing->width > 0) +
+		((count - order) * packing->width + 7) / 8;
+	plan->form = order;
+	plan->size = StartSize(values, order) + packing->size;
+}
+
+/*
+ * Plans few integers, but more than one.
+ */
+static void
+PlanFew(const int64 *values, int count, IntPlan *plan)
+{
+	const uint64 *v = (const uint64 *) values;
+	int64		lowest[2] = {Min(values[0], values[1]), v[1] - v[0]};
+	int64		highest[2] = {Max(values[0], values[1]), v[1] - v[0]};
+	IntPlan		delta_plan;
+
+	for (int i = 2; i < count; i++)
+	{
+		int64		delta = v[i] - v[i - 1];
+
+		lowest[0] = Min(lowest[0], values[i]);
+		highest[0] = Max(highest[0], values[i]);
+		lowest[1] = Min(lowest[1], delta);
+		highest[1] = Max(highest[1], delta);
+	}
+
+	PlanRange(values, count, 0, lowest[0], highest[0], plan);
+	PlanRange(values, count, 1, lowest[1], highest[1], &delta_plan);
+	if (delta_plan.size < plan->size)
+		*plan = delta_plan;
+}
+
 /*
  * Finds a way to encode up to CODEC_MAX_COUNT integers in few bytes, but at
  * least one of them.
@@ -372,8 +444,15 @@ PlanInts(const int64 *values, int count, IntPlan *plan)
 {
 	Assert(count >= 1 && count <= CODEC_MAX_COUNT);
 
-	PlanDifferences(values, count, plan);
-	ConsiderDictionary(values, count, plan);
+	if (AllEqual(values, count))
+		PlanEqual(values, plan);
+	else if (count <= FEW_MAX)
+		PlanFew(values, count, plan);
+	else
+	{
+		PlanDifferences(values, count, plan);
+		ConsiderDictionary(values, count, plan);
+	}
 }
 
 /*
