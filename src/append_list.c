@@ -25,8 +25,19 @@ PG_FUNCTION_INFO_V1(ds_append_multiple_jsonb);
 PG_FUNCTION_INFO_V1(ds_append_multiple_stream);
 PG_FUNCTION_INFO_V1(ds_append_multiple_streams);
 
-/* Datapoints of arrays that are appended at once */
-#define ARRAY_CHUNK		(64 * BLOCK_ROWS)
+/*
+ * Datapoints of arrays that are appended at once: what makes full blocks, and the
+ * one that stays in the head.
+ */
+#define ARRAY_CHUNK		(32 * BLOCK_ROWS + 1)
+
+/* An array argument of elements of 8 bytes: timestamps or doubles */
+typedef struct ArrayArgument
+{
+	int			count;
+	const char *next;			/* element, unless that is null */
+	const bits8 *nulls;			/* bitmap, or NULL if there are none */
+} ArrayArgument;
 
 /* One datapoint of a list for many streams */
 typedef struct ListedDatapoint
@@ -404,15 +415,12 @@ ds_append_multiple_jsonb(PG_FUNCTION_ARGS)
 }
 
 /*
- * The elements of an array argument of one dimension, which has no nulls,
- * unless "allow_nulls".
+ * An array argument of one dimension
  */
-static int
-ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int16 length,
-		  bool by_value, char align, Datum **elements, bool **nulls, bool allow_nulls)
+static ArrayType *
+ArrayFromArgument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
 	ArrayType  *array;
-	int			count;
 
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
@@ -425,14 +433,34 @@ ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("%s must be an array of one dimension", name)));
 
+	return array;
+}
+
+static void
+RefuseNullElement(const char *name, int i)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("%s must not contain nulls", name),
+			 errdetail("Element %d is null.", i + 1)));
+}
+
+/*
+ * The elements of an array argument of one dimension, which has no nulls,
+ * unless "allow_nulls".
+ */
+static int
+ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int16 length,
+		  bool by_value, char align, Datum **elements, bool **nulls, bool allow_nulls)
+{
+	ArrayType  *array = ArrayFromArgument(fcinfo, argument, name);
+	int			count;
+
 	deconstruct_array(array, type, length, by_value, align, elements, nulls, &count);
 	for (int i = 0; i < count && !allow_nulls; i++)
 	{
 		if ((*nulls)[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain nulls", name),
-					 errdetail("Element %d is null.", i + 1)));
+			RefuseNullElement(name, i);
 	}
 
 	return count;
@@ -494,43 +522,118 @@ ReadArrays(FunctionCallInfo fcinfo)
 }
 
 /*
+ * Opens an array argument of one dimension with elements of 8 bytes.
+ */
+static ArrayArgument
+OpenArray(FunctionCallInfo fcinfo, int argument, const char *name)
+{
+	ArrayArgument result;
+	ArrayType  *array = ArrayFromArgument(fcinfo, argument, name);
+
+	result.count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	result.next = ARR_DATA_PTR(array);
+	result.nulls = ARR_NULLBITMAP(array);
+
+	return result;
+}
+
+static inline bool
+ElementIsNull(const ArrayArgument *array, int i)
+{
+	return array->nulls != NULL && (array->nulls[i / 8] & (1 << (i % 8))) == 0;
+}
+
+/*
+ * Makes elements [from, to) of two arrays rows of a block, one by one, and raises
+ * the error of the first that is wrong.
+ */
+static void
+TakeElements(const StreamHead *head, ArrayArgument *timestamps, ArrayArgument *numbers, int from, int to,
+			 DataBlock *rows, ListPosition *position)
+{
+	StreamHead	now = *head;	/* with the latest of these datapoints */
+
+	for (int i = from; i < to; i++)
+	{
+		Value		value = {VALUE_NULL};
+		TimestampTz timestamp;
+		StreamTime	t;
+
+		position->position = i + 1;
+		memcpy(&timestamp, timestamps->next, sizeof(timestamp));
+		timestamps->next += sizeof(timestamp);
+		t = StreamTimeFromTimestamp(timestamp, head->def.highest);
+		RefuseOld(&now, t);
+		now.latest = t;
+
+		if (!ElementIsNull(numbers, i))
+		{
+			double		number;
+
+			memcpy(&number, numbers->next, sizeof(number));
+			numbers->next += sizeof(number);
+			value = ValueFromDouble(&head->def, number);
+		}
+		AddDatapoint(rows, t, &value);
+	}
+	position->position = 0;
+}
+
+/*
+ * The same at once, for an empty block, if there are no nulls and nothing is
+ * wrong; else returns false and has taken nothing.
+ */
+static bool
+TakeAllElements(const StreamHead *head, ArrayArgument *timestamps, ArrayArgument *numbers, int count,
+				DataBlock *rows)
+{
+	Column	   *column = BlockColumn(rows, COLUMN_DATAPOINT);
+	StreamTime	latest = Max(head->latest, STREAM_TIME_MIN);
+
+	if (numbers->nulls != NULL || column->json != NULL ||
+		!StreamTimesFromTimestamps(timestamps->next, count, head->def.highest, rows->times) ||
+		!ValuesFromDoubles(&head->def, numbers->next, count, column->numbers))
+		return false;
+
+	for (int i = 0; i < count; i++)
+	{
+		if (rows->times[i] < latest)
+			return false;
+		latest = rows->times[i];
+	}
+
+	memset(column->kinds, VALUE_DOUBLE, count);
+	rows->count = count;
+	timestamps->next += count * sizeof(TimestampTz);
+	numbers->next += count * sizeof(double);
+
+	return true;
+}
+
+/*
  * Appends the datapoints of two arrays of equal length to a stream, so many at
  * a time that memory is bounded.
  */
 static void
-AppendArrays(const pg_uuid_t *id, int count, const Datum *timestamps, const Datum *values,
-			 const bool *value_nulls, ListPosition *position)
+AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numbers, ListPosition *position)
 {
 	StreamHead	head;
+	int			count = timestamps->count;
 	DataBlock  *rows = CreateDatapoints(Min(count, ARRAY_CHUNK));
 
 	LockStream(id, false, false, &head, CurrentMemoryContext);
 	RefuseDerived(&head.def);
 
-	for (int i = 0; i < count; i++)
+	for (int from = 0; from < count; from += ARRAY_CHUNK)
 	{
-		Value		value = {VALUE_NULL};
-		StreamTime	t;
+		int			to = Min(count - from, ARRAY_CHUNK) + from;
 
-		position->position = i + 1;
-		t = StreamTimeFromTimestamp(DatumGetTimestampTz(timestamps[i]), head.def.highest);
-		if (rows->count > 0)
-			head.latest = rows->times[rows->count - 1];
-		RefuseOld(&head, t);
-		if (!value_nulls[i])
-			value = ValueFromDouble(&head.def, DatumGetFloat8(values[i]));
-		AddDatapoint(rows, t, &value);
-
-		if (rows->count >= ARRAY_CHUNK)
-		{
-			CHECK_FOR_INTERRUPTS();
-			AppendInOrder(&head, rows);
-			rows->count = 0;
-		}
+		CHECK_FOR_INTERRUPTS();
+		rows->count = 0;
+		if (!TakeAllElements(&head, timestamps, numbers, to - from, rows))
+			TakeElements(&head, timestamps, numbers, from, to, rows, position);
+		AppendInOrder(&head, rows);
 	}
-	position->position = 0;
-
-	AppendInOrder(&head, rows);
 	DeliverLater(&head);
 	SaveHead(&head);
 
@@ -555,12 +658,8 @@ ds_append_multiple_stream(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
 	ListPosition *position;
-	Datum	   *timestamps;
-	Datum	   *values;
-	bool	   *timestamp_nulls;
-	bool	   *value_nulls;
-	int			count;
-	int			nvalues;
+	ArrayArgument timestamps;
+	ArrayArgument numbers;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -570,17 +669,22 @@ ds_append_multiple_stream(PG_FUNCTION_ARGS)
 	SPI_connect();
 	context = CurrentMemoryContext;
 	position = palloc0(sizeof(ListPosition));
-	count = ReadTimestamps(fcinfo, &timestamps, &timestamp_nulls);
-	nvalues = ReadValues(fcinfo, &values, &value_nulls);
-	if (nvalues != count)
+	timestamps = OpenArray(fcinfo, 1, "ts");
+	for (int i = 0; i < timestamps.count && timestamps.nulls != NULL; i++)
+	{
+		if (ElementIsNull(&timestamps, i))
+			RefuseNullElement("ts", i);
+	}
+	numbers = OpenArray(fcinfo, 2, "value");
+	if (numbers.count != timestamps.count)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("arrays must have the same length"),
-				 errdetail("They have %d and %d elements.", count, nvalues)));
+				 errdetail("They have %d and %d elements.", timestamps.count, numbers.count)));
 
 	PG_TRY();
 	{
-		AppendArrays(PG_GETARG_UUID_P(0), count, timestamps, values, value_nulls, position);
+		AppendArrays(PG_GETARG_UUID_P(0), &timestamps, &numbers, position);
 	}
 	PG_CATCH();
 	{
@@ -589,7 +693,7 @@ ds_append_multiple_stream(PG_FUNCTION_ARGS)
 	PG_END_TRY();
 	SPI_finish();
 
-	PG_RETURN_INT64(count);
+	PG_RETURN_INT64(timestamps.count);
 }
 
 /*

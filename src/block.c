@@ -114,6 +114,25 @@ CreateBlock(int capacity, uint32 columns)
 	return block;
 }
 
+/* Frees a block, but not what its rows point to */
+void
+FreeBlock(DataBlock *block)
+{
+	for (int i = 0; i < block->ncolumns; i++)
+	{
+		Column	   *column = &block->columns[i];
+		void	   *arrays[] = {column->ints, column->kinds, column->numbers, column->json, column->bytes};
+
+		for (int j = 0; j < lengthof(arrays); j++)
+		{
+			if (arrays[j] != NULL)
+				pfree(arrays[j]);
+		}
+	}
+	pfree(block->times);
+	pfree(block);
+}
+
 /* The column of a block that has the given id, or NULL */
 Column *
 BlockColumn(const DataBlock *block, ColumnId id)

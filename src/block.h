@@ -85,6 +85,7 @@ extern ColumnType ColumnTypeOf(ColumnId id);
 
 /* An empty block in the current memory context with room for "capacity" rows */
 extern DataBlock *CreateBlock(int capacity, uint32 columns);
+extern void FreeBlock(DataBlock *block);
 extern Column *AddBlockColumn(DataBlock *block, ColumnId id);	/* to an empty block */
 extern Column *BlockColumn(const DataBlock *block, ColumnId id);	/* NULL if absent */
 
@@ -132,6 +133,21 @@ BlockColumnMask(const DataBlock *block)
 		mask |= COLUMN_BIT(block->columns[i].id);
 
 	return mask;
+}
+
+/*
+ * Whether rows may have JSON or byte strings, apart from the block's arrays.
+ */
+static inline bool
+BlockHasPointers(const DataBlock *block)
+{
+	for (int i = 0; i < block->ncolumns; i++)
+	{
+		if (block->columns[i].json != NULL || block->columns[i].bytes != NULL)
+			return true;
+	}
+
+	return false;
 }
 
 /*

@@ -18,6 +18,9 @@
 	 COLUMN_BIT(COLUMN_INTERVAL_MIN) | COLUMN_BIT(COLUMN_INTERVAL_MAX) | \
 	 COLUMN_BIT(COLUMN_INTERVAL_SQUARES_HIGH) | COLUMN_BIT(COLUMN_INTERVAL_SQUARES_LOW))
 
+/* Room for rows when the few that were expected are not all */
+#define FEW_ROWS	64
+
 /*
  * Makes an empty state for a bucket of a stream.  What the state needs beyond
  * the struct is allocated in "context".
@@ -165,8 +168,9 @@ StoreBucket(const BucketState *state, DataBlock *block)
 {
 	int			row = block->count;
 
+	/* From a few rows on there are often as many as make a block. */
 	if (row >= block->capacity)
-		ReserveBlock(block, Max(row + 1, 2 * block->capacity));
+		ReserveBlock(block, row < FEW_ROWS ? FEW_ROWS : Max(row + 1, BLOCK_ROWS));
 	block->times[row] = state->start;
 	StoreTimeState(&state->time, state->start, state->value.count, block, row);
 	StoreValueState(&state->value, block, row);

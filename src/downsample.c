@@ -67,10 +67,19 @@ typedef struct LevelChanges
 static void
 StoreClosed(Pass *pass, Level *level)
 {
-	if (level->closed != NULL)
-		AppendBlocks(&pass->def->id, level->granularity, level->closed, 0, level->closed->count);
-	level->closed = NULL;
-	MemoryContextReset(level->closed_context);
+	DataBlock  *closed = level->closed;
+
+	if (closed == NULL)
+		return;
+
+	AppendBlocks(&pass->def->id, level->granularity, closed, 0, closed->count);
+	if (BlockHasPointers(closed))
+	{
+		level->closed = NULL;
+		MemoryContextReset(level->closed_context);
+	}
+	else
+		closed->count = 0;
 }
 
 /*

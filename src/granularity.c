@@ -231,6 +231,43 @@ StreamTimeFromTimestamp(TimestampTz ts, Granularity highest)
 }
 
 /*
+ * As StreamTimeFromTimestamp() for "count" timestamps, aligned or not, into "times";
+ * false if one of them is out of range.
+ */
+bool
+StreamTimesFromTimestamps(const char *timestamps, int count, Granularity highest, StreamTime *times)
+{
+	const uint64 longest = STREAM_TIME_MAX * 1000 + 999999;
+	bool		in_range = true;
+
+	/* Loops of their own, as divisions by a constant are quick. */
+#define CONVERT_ALL(divisor, factor) \
+	for (int i = 0; i < count; i++) \
+	{ \
+		TimestampTz ts; \
+		uint64		usecs; \
+		\
+		memcpy(&ts, timestamps + i * sizeof(ts), sizeof(ts)); \
+		usecs = (uint64) ts + UNIX_EPOCH_OFFSET; \
+		in_range &= usecs <= longest; \
+		times[i] = (StreamTime) (usecs / (divisor) * (factor)); \
+	}
+
+	if (highest == GRANULARITY_MILLISECONDS)
+	{
+		/* the last millisecond is not the last microsecond */
+		CONVERT_ALL(1000, 1)
+		for (int i = 0; i < count; i++)
+			in_range &= times[i] <= STREAM_TIME_MAX;
+	}
+	else
+		CONVERT_ALL(1000000, 1000)
+#undef CONVERT_ALL
+
+	return in_range;
+}
+
+/*
  * A client's timestamp as a bound of a range: whole milliseconds, rounded down;
  * what lies outside the supported years, also an infinite one, becomes some
  * time outside them on the same side.

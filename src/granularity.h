@@ -50,6 +50,8 @@ extern StreamTime BucketEnd(Granularity granularity, StreamTime t);
 extern int64 BucketsBetween(Granularity granularity, StreamTime from, StreamTime to);
 
 extern StreamTime StreamTimeFromTimestamp(TimestampTz ts, Granularity highest);
+extern bool StreamTimesFromTimestamps(const char *timestamps, int count, Granularity highest,
+									  StreamTime *times);
 extern StreamTime StreamTimeFromTimestampClamped(TimestampTz ts);
 extern TimestampTz TimestampFromStreamTime(StreamTime t);
 

@@ -18,6 +18,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "compat.h"
@@ -157,7 +158,7 @@ TableIsPlain(Relation relation, int natts)
 }
 
 /*
- * Opens a table for reading and writing without queries; NULL if the current
+ * Opens a table for what its rights are for without queries; NULL if the current
  * role and transaction cannot do that.
  */
 Relation
@@ -166,7 +167,8 @@ OpenPlainTable(PlainTable *table, LOCKMODE lock_mode)
 	Oid			oid;
 	Relation	relation;
 
-	if (XactReadOnly || IsInParallelMode() || ExecutorCheckPerms_hook != NULL)
+	if (ExecutorCheckPerms_hook != NULL ||
+		(table->rights != ACL_SELECT && (XactReadOnly || IsInParallelMode())))
 		return NULL;
 
 	oid = PlainTableOid(table);
@@ -185,24 +187,37 @@ OpenPlainTable(PlainTable *table, LOCKMODE lock_mode)
 }
 
 /*
- * Opens the index of a table's primary key; NULL if there is none.
+ * Opens the index of a table's primary key, which consists of the table's first
+ * columns; NULL if it is not as CREATE EXTENSION has made it.
  */
 Relation
-OpenPrimaryKey(Relation relation, LOCKMODE lock_mode)
+OpenPrimaryKey(Relation relation, int ncolumns, LOCKMODE lock_mode)
 {
-	Oid			index = PrimaryKeyIndex(relation);
+	Oid			oid = PrimaryKeyIndex(relation);
+	Relation	index = OidIsValid(oid) ? index_open(oid, lock_mode) : NULL;
+	bool		as_made;
 
-	return OidIsValid(index) ? index_open(index, lock_mode) : NULL;
+	if (index == NULL)
+		return NULL;
+
+	as_made = index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indnkeyatts == ncolumns;
+	for (int i = 0; i < ncolumns && as_made; i++)
+		as_made = index->rd_index->indkey.values[i] == i + 1;
+	if (as_made)
+		return index;
+
+	index_close(index, NoLock);
+	return NULL;
 }
 
 /*
- * Begins a scan of a table by an index, with one key, which index_rescan() is to
- * set.
+ * Begins a scan of a table by an index, with so many keys, which index_rescan()
+ * is to set.
  */
 IndexScanDesc
-BeginPlainScan(Relation relation, Relation index, Snapshot snapshot)
+BeginPlainScan(Relation relation, Relation index, Snapshot snapshot, int nkeys)
 {
-	return BeginIndexScan(relation, index, snapshot, 1);
+	return BeginIndexScan(relation, index, snapshot, nkeys);
 }
 
 /*

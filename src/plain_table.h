@@ -23,7 +23,8 @@ typedef struct PlainTable
 {
 	const char *name;			/* in the schema datastream */
 	int			natts;			/* as CREATE EXTENSION has made it */
-	AclMode		rights;			/* that the role must have */
+	AclMode		rights;			/* that the role must have; ACL_SELECT is for
+								 * reading only */
 	const char *also_read;		/* another table to be read entirely, or NULL */
 
 	/* What is known of it for a role */
@@ -34,8 +35,8 @@ typedef struct PlainTable
 
 extern Oid	PlainTableOid(PlainTable *table);
 extern Relation OpenPlainTable(PlainTable *table, LOCKMODE lock_mode);
-extern Relation OpenPrimaryKey(Relation relation, LOCKMODE lock_mode);
-extern IndexScanDesc BeginPlainScan(Relation relation, Relation index, Snapshot snapshot);
+extern Relation OpenPrimaryKey(Relation relation, int ncolumns, LOCKMODE lock_mode);
+extern IndexScanDesc BeginPlainScan(Relation relation, Relation index, Snapshot snapshot, int nkeys);
 extern void InsertPlainRow(Relation relation, TupleTableSlot *slot);
 extern bool UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot,
 						   bool *new_entries, int *failure);

@@ -725,10 +725,21 @@ AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 	}
 	else
 	{
-		AppendBlocks(&head->def.id, head->def.highest, head->rows, 0, head->rows->count);
-		AppendBlocks(&head->def.id, head->def.highest, rows, from, to - 1);
-		head->rows->count = 0;
-		AppendBlockRows(head->rows, rows, to - 1, to);
+		DataBlock  *in_head = head->rows;
+
+		if (in_head->count == 0)
+			AppendBlocks(&head->def.id, head->def.highest, rows, from, to - 1);
+		else
+		{
+			DataBlock  *all = CreateBlock(in_head->count + to - 1 - from, BlockColumnMask(rows));
+
+			AppendBlockRows(all, in_head, 0, in_head->count);
+			AppendBlockRows(all, rows, from, to - 1);
+			AppendBlocks(&head->def.id, head->def.highest, all, 0, all->count);
+			FreeBlock(all);
+		}
+		in_head->count = 0;
+		AppendBlockRows(in_head, rows, to - 1, to);
 	}
 	AdvanceLatest(head, rows->times[from], rows->times[to - 1]);
 }

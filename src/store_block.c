@@ -36,16 +36,6 @@
 /* A block is full, too, when it takes so many bytes. */
 #define BLOCK_BYTES			(64 * 1024)
 
-static int
-CompareKeys(const BlockKey *a, const BlockKey *b)
-{
-	if (a->start != b->start)
-		return a->start < b->start ? -1 : 1;
-	if (a->seq != b->seq)
-		return a->seq < b->seq ? -1 : 1;
-	return 0;
-}
-
 /*
  * Bytes that a row takes beyond its fixed columns.
  */
@@ -76,6 +66,9 @@ ChunkEnd(const DataBlock *rows, int from, int most)
 {
 	int			end = Min(rows->count, from + most);
 	int64		bytes = 0;
+
+	if (!BlockHasPointers(rows))
+		return end;
 
 	for (int i = from; i < end; i++)
 	{
@@ -183,8 +176,8 @@ ReplaceBlocks(const pg_uuid_t *id, Granularity level, const DataBlock *rows, int
 	}
 
 	/* The first block is updated if its key remains, so that indexes do not grow. */
-	update = first != NULL && nchunks > 0 && CompareKeys(first, &keys[0]) == 0;
-	if (first != NULL && !(update && CompareKeys(first, last) == 0))
+	update = first != NULL && nchunks > 0 && CompareBlockKeys(first, &keys[0]) == 0;
+	if (first != NULL && !(update && CompareBlockKeys(first, last) == 0))
 	{
 		BlockKey	from = *first;
 

@@ -360,14 +360,14 @@ FindHead(HeadAccess *access, KnownStream *known)
 	/* A scan keeps what it allocates. */
 	old_context = MemoryContextSwitchTo(GetMemoryChunkContext(access));
 	if (access->index == NULL)
-		access->index = OpenPrimaryKey(access->heads, RowExclusiveLock);
+		access->index = OpenPrimaryKey(access->heads, 1, RowExclusiveLock);
 	if (access->index == NULL)
 	{
 		MemoryContextSwitchTo(old_context);
 		return false;
 	}
 	if (access->scan == NULL)
-		access->scan = BeginPlainScan(access->heads, access->index, access->snapshot);
+		access->scan = BeginPlainScan(access->heads, access->index, access->snapshot, 1);
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&known->id));
 	index_rescan(access->scan, &key, 1, NULL, 0);
 	while (!found && (place = index_getnext_tid(access->scan, ForwardScanDirection)) != NULL)

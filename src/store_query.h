@@ -52,6 +52,19 @@ typedef enum BlockQuery
 	QUERY_COUNT
 } BlockQuery;
 
+/*
+ * The order of blocks among those of their stream and level
+ */
+static inline int
+CompareBlockKeys(const BlockKey *a, const BlockKey *b)
+{
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	if (a->seq != b->seq)
+		return a->seq < b->seq ? -1 : 1;
+	return 0;
+}
+
 extern PlanSlot *BlockPlan(Granularity level, BlockQuery which);
 extern void RunBlockQuery(Granularity level, BlockQuery which, Datum *values, bool read_only);
 extern StoredBlock *FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nblocks);

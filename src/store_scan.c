@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "store_block.h"
 #include "store_query.h"
+#include "store_table.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -22,9 +23,9 @@
 #define SCAN_BATCH		16
 
 /*
- * Blocks are fetched batch by batch, each by a query that goes on behind the
- * block before.  So nothing is open between two calls, and a scan can be
- * continued in another subtransaction than the one that it was begun in.
+ * Blocks are fetched batch by batch, each time behind the block before.  So
+ * nothing is open between two calls, and a scan can be continued in another
+ * subtransaction than the one that it was begun in.
  */
 struct BlockScan
 {
@@ -38,7 +39,8 @@ struct BlockScan
 
 	Snapshot	snapshot;
 	ResourceOwner owner;		/* of the snapshot */
-	Datum		last[2];		/* key of the last block fetched */
+	bool		begun;			/* a block has been fetched; the last one is */
+	BlockKey	last;
 	bool		fetched_all;
 	MemoryContext batch_context;
 	struct varlena *batch[SCAN_BATCH];	/* encoded blocks */
@@ -139,8 +141,6 @@ BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_row
 
 	scan->owner = CurrentResourceOwner;
 	scan->snapshot = RegisterSnapshotOnOwner(GetActiveSnapshot(), scan->owner);
-	scan->last[0] = TimestampTzGetDatum(reverse ? DT_NOEND : DT_NOBEGIN);
-	scan->last[1] = Int64GetDatum(0);
 	scan->batch_limit = 1;
 	scan->batch_context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan batch",
 												ALLOCSET_DEFAULT_SIZES);
@@ -163,10 +163,10 @@ RowsInRange(const BlockScan *scan, const DataBlock *block, int *first, int *last
 }
 
 /*
- * Fetches the next blocks: few at first, since a reader may want no more.
+ * Fetches the next blocks by a query.
  */
 static void
-FetchBatch(BlockScan *scan)
+FetchBatchByQuery(BlockScan *scan)
 {
 	Datum		values[6];
 	MemoryContext old_context;
@@ -174,19 +174,15 @@ FetchBatch(BlockScan *scan)
 	values[0] = UUIDPGetDatum(&scan->id);
 	values[1] = TimestampTzGetDatum(TimestampFromStreamTime(scan->from));
 	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(scan->to));
-	values[3] = scan->last[0];
-	values[4] = scan->last[1];
+	values[3] = scan->begun ? KeyStart(&scan->last)
+		: TimestampTzGetDatum(scan->reverse ? DT_NOEND : DT_NOBEGIN);
+	values[4] = Int64GetDatum(scan->last.seq);
 	values[5] = Int64GetDatum(scan->batch_limit);
-
-	MemoryContextReset(scan->batch_context);
-	scan->batch_next = 0;
 
 	SPI_connect();
 	PushActiveSnapshot(scan->snapshot);
 	RunBlockQuery(scan->level, scan->reverse ? QUERY_SCAN_REVERSE : QUERY_SCAN, values, true);
 	scan->batch_count = (int) SPI_processed;
-	scan->fetched_all = scan->batch_count < scan->batch_limit;
-	scan->batch_limit = Min(scan->batch_limit * 2, SCAN_BATCH);
 
 	old_context = MemoryContextSwitchTo(scan->batch_context);
 	for (int i = 0; i < scan->batch_count; i++)
@@ -195,13 +191,37 @@ FetchBatch(BlockScan *scan)
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
 
-		scan->last[0] = SPI_getbinval(tuple, desc, 1, &isnull);
-		scan->last[1] = SPI_getbinval(tuple, desc, 2, &isnull);
+		scan->last.start = StreamTimeFromTimestampClamped(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 1, &isnull)));
+		scan->last.seq = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+		scan->begun = true;
 		scan->batch[i] = PG_DETOAST_DATUM_COPY(SPI_getbinval(tuple, desc, 3, &isnull));
 	}
 	MemoryContextSwitchTo(old_context);
 	PopActiveSnapshot();
 	SPI_finish();
+}
+
+/*
+ * Fetches the next blocks: few at first, since a reader may want no more.
+ */
+static void
+FetchBatch(BlockScan *scan)
+{
+	MemoryContext old_context;
+
+	MemoryContextReset(scan->batch_context);
+	scan->batch_next = 0;
+
+	old_context = MemoryContextSwitchTo(scan->batch_context);
+	scan->batch_count = FetchRangeDirectly(&scan->id, scan->level, scan->from, scan->to, scan->reverse,
+										   scan->snapshot, &scan->begun, &scan->last,
+										   scan->batch_limit, scan->batch);
+	MemoryContextSwitchTo(old_context);
+	if (scan->batch_count < 0)
+		FetchBatchByQuery(scan);
+
+	scan->fetched_all = scan->batch_count < scan->batch_limit;
+	scan->batch_limit = Min(scan->batch_limit * 2, SCAN_BATCH);
 }
 
 /*

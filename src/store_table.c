@@ -4,8 +4,9 @@
  *	  Direct access to the tables of blocks.
  *
  * What nearly every append to the blocks of a level does, to look at the last of
- * them and to insert one, is done without queries where that is possible (see
- * plain_table.c).  The queries that do the same are in store_query.c.
+ * them and to insert one, and what every reader does, to fetch those of a range,
+ * is done without queries where that is possible (see plain_table.c).  The queries
+ * that do the same are in store_query.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,26 +39,96 @@ enum
 	BLOCK_NATTS
 };
 
+/* The columns of the primary key: stream_id, start, seq */
+#define KEY_COLUMNS		3
+
+/* A scan of blocks by the primary key */
+typedef struct TableScan
+{
+	Relation	relation;
+	Relation	index;
+	Snapshot	snapshot;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+} TableScan;
+
 /*
  * The table of a level, open for direct access; NULL if that is not possible.
  */
 static Relation
-OpenBlocks(Granularity level)
+OpenBlocks(Granularity level, bool write)
 {
-	static PlainTable tables[GRANULARITY_COUNT];
-	PlainTable *table = &tables[level];
+	static PlainTable tables[GRANULARITY_COUNT][2];
+	PlainTable *table = &tables[level][write];
 
 	if (table->name == NULL)
 	{
 		char	   *name = psprintf("datapoints_%s", GranularityName(level));
 
 		table->natts = BLOCK_NATTS;
-		table->rights = ACL_SELECT | ACL_INSERT;
+		table->rights = write ? ACL_SELECT | ACL_INSERT : ACL_SELECT;
 		table->name = MemoryContextStrdup(TopMemoryContext, name);
 		pfree(name);
 	}
 
-	return OpenPlainTable(table, RowExclusiveLock);
+	return OpenPlainTable(table, write ? RowExclusiveLock : AccessShareLock);
+}
+
+/*
+ * Opens the table of a level for scans; false if that is not possible.
+ */
+static bool
+BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot)
+{
+	scan->relation = OpenBlocks(level, write);
+	if (scan->relation == NULL)
+		return false;
+
+	scan->index = OpenPrimaryKey(scan->relation, KEY_COLUMNS, AccessShareLock);
+	if (scan->index == NULL)
+	{
+		table_close(scan->relation, NoLock);
+		return false;
+	}
+
+	scan->snapshot = RegisterSnapshot(snapshot);
+	scan->scan = NULL;
+	scan->slot = table_slot_create(scan->relation, NULL);
+
+	return true;
+}
+
+/*
+ * Begins with the blocks of a stream, those whose start compares to a time as the
+ * operator (a BTree strategy, with its function) says, or all of them with 0.
+ */
+static void
+SeekBlocks(TableScan *scan, const pg_uuid_t *id, StrategyNumber strategy, RegProcedure function,
+		   StreamTime start)
+{
+	ScanKeyData keys[2];
+	int			nkeys = strategy == 0 ? 1 : 2;
+
+	ScanKeyInit(&keys[0], BLOCK_STREAM_ID + 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
+	if (strategy != 0)
+		ScanKeyInit(&keys[1], BLOCK_START + 1, strategy, function,
+					TimestampTzGetDatum(TimestampFromStreamTime(start)));
+
+	if (scan->scan != NULL)
+		index_endscan(scan->scan);
+	scan->scan = BeginPlainScan(scan->relation, scan->index, scan->snapshot, nkeys);
+	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
+static void
+EndTableScan(TableScan *scan)
+{
+	if (scan->scan != NULL)
+		index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	UnregisterSnapshot(scan->snapshot);
+	index_close(scan->index, NoLock);
+	table_close(scan->relation, NoLock);
 }
 
 /*
@@ -85,38 +156,106 @@ SetStoredBlock(StoredBlock *block, TupleTableSlot *slot)
 StoredBlock *
 FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblocks)
 {
-	Relation	relation = OpenBlocks(level);
-	Relation	index;
-	Snapshot	snapshot;
-	IndexScanDesc scan;
-	TupleTableSlot *slot;
-	ScanKeyData key;
-	StoredBlock *blocks = NULL;
+	TableScan	scan;
+	StoredBlock *blocks;
 
-	if (relation == NULL)
+	if (!BeginTableScan(&scan, level, true, GetLatestSnapshot()))
 		return NULL;
 
-	index = OpenPrimaryKey(relation, AccessShareLock);
-	if (index != NULL)
-	{
-		blocks = palloc(sizeof(StoredBlock) * limit);
-		*nblocks = 0;
-		slot = table_slot_create(relation, NULL);
-		snapshot = RegisterSnapshot(GetLatestSnapshot());
-		scan = BeginPlainScan(relation, index, snapshot);
-		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
-		index_rescan(scan, &key, 1, NULL, 0);
-		while (*nblocks < limit && index_getnext_slot(scan, BackwardScanDirection, slot))
-			SetStoredBlock(&blocks[(*nblocks)++], slot);
-
-		index_endscan(scan);
-		UnregisterSnapshot(snapshot);
-		ExecDropSingleTupleTableSlot(slot);
-		index_close(index, NoLock);
-	}
-	table_close(relation, NoLock);
+	blocks = palloc(sizeof(StoredBlock) * limit);
+	*nblocks = 0;
+	SeekBlocks(&scan, id, 0, InvalidOid, 0);
+	while (*nblocks < limit && index_getnext_slot(scan.scan, BackwardScanDirection, scan.slot))
+		SetStoredBlock(&blocks[(*nblocks)++], scan.slot);
+	EndTableScan(&scan);
 
 	return blocks;
+}
+
+/*
+ * The start of the last block of a stream that begins before a time, or else that
+ * time.
+ */
+static StreamTime
+LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
+{
+	StoredBlock block;
+
+	SeekBlocks(scan, id, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, t);
+	if (!index_getnext_slot(scan->scan, BackwardScanDirection, scan->slot))
+		return t;
+	SetStoredBlock(&block, scan->slot);
+
+	return block.key.start;
+}
+
+/*
+ * Fetches the next encoded blocks of a stream at a level that may have rows in
+ * [from, to], up to "limit", as QUERY_SCAN and QUERY_SCAN_REVERSE do.  "last" is the
+ * place of the last one fetched before, and of the last one after; *begun tells if
+ * there is one.  Returns how many were fetched, or -1 if it takes a query.
+ */
+int
+FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
+				   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
+				   struct varlena **blocks)
+{
+	TableScan	scan;
+	BlockKey	after = *last;
+	bool		is_first = !*begun;
+	StreamTime	lowest = from;	/* start of the first block in range, once known */
+	bool		lowest_known;
+	int			nblocks = 0;
+
+	if (!BeginTableScan(&scan, level, false, snapshot))
+		return -1;
+
+	if (reverse)
+	{
+		lowest_known = !is_first && after.start < from;
+		lowest = lowest_known ? after.start : from;
+		SeekBlocks(&scan, id, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, is_first ? to : after.start);
+	}
+	else
+	{
+		lowest_known = true;
+		lowest = is_first ? LastStartBefore(&scan, id, from) : after.start;
+		SeekBlocks(&scan, id, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, lowest);
+	}
+
+	while (nblocks < limit &&
+		   index_getnext_slot(scan.scan, reverse ? BackwardScanDirection : ForwardScanDirection, scan.slot))
+	{
+		StoredBlock block;
+		int			order;
+
+		SetStoredBlock(&block, scan.slot);
+
+		/* In reverse, the first block that begins before the range is the last. */
+		if (reverse && block.key.start < from)
+		{
+			if (!lowest_known)
+				lowest = block.key.start;
+			lowest_known = true;
+			if (block.key.start < lowest)
+				break;
+		}
+		if (block.key.start > to)
+			break;
+
+		order = is_first ? 0 : CompareBlockKeys(&block.key, &after);
+		if (!is_first && (reverse ? order >= 0 : order <= 0))
+			continue;
+		if (block.until < from)
+			continue;
+
+		blocks[nblocks++] = PG_DETOAST_DATUM_COPY(scan.slot->tts_values[BLOCK_BLOCK]);
+		*last = block.key;
+		*begun = true;
+	}
+	EndTableScan(&scan);
+
+	return nblocks;
 }
 
 /*
@@ -125,7 +264,7 @@ FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblock
 bool
 InsertBlockDirectly(Granularity level, const Datum *values)
 {
-	Relation	relation = OpenBlocks(level);
+	Relation	relation = OpenBlocks(level, true);
 	TupleTableSlot *slot;
 
 	if (relation == NULL)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * store_table.h
- *	  Direct access to the tables of blocks, for store_block.c.
+ *	  Direct access to the tables of blocks, for store_block.c and store_scan.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,8 +9,12 @@
 #define DS_STORE_TABLE_H
 
 #include "store_query.h"
+#include "utils/snapshot.h"
 
 extern StoredBlock *FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblocks);
+extern int	FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
+							   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
+							   struct varlena **blocks);
 extern bool InsertBlockDirectly(Granularity level, const Datum *values);
 
 #endif							/* DS_STORE_TABLE_H */

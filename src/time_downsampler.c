@@ -258,6 +258,24 @@ MergeTimeState(TimeState *state, const TimeState *finer, int64 offset, int64 cou
 void
 StoreTimeState(const TimeState *state, StreamTime start, int64 count, DataBlock *block, int row)
 {
+	int64		mean = 0;
+	int64		rest = 0;
+
+	if (count > 0)
+	{
+		/* which takes a fraction of the time */
+		if (likely(state->sum == (int64) state->sum))
+		{
+			mean = (int64) state->sum / count;
+			rest = (int64) state->sum % count;
+		}
+		else
+		{
+			mean = (int64) (state->sum / count);
+			rest = (int64) (state->sum % count);
+		}
+	}
+
 	for (int i = 0; i < block->ncolumns; i++)
 	{
 		int64	   *ints = block->columns[i].ints;
@@ -274,10 +292,10 @@ StoreTimeState(const TimeState *state, StreamTime start, int64 count, DataBlock 
 				ints[row] = state->last - start;
 				break;
 			case COLUMN_MEAN_TIME:
-				ints[row] = count > 0 ? (int64) (state->sum / count) : 0;
+				ints[row] = mean;
 				break;
 			case COLUMN_MEAN_TIME_REST:
-				ints[row] = count > 0 ? (int64) (state->sum % count) : 0;
+				ints[row] = rest;
 				break;
 			case COLUMN_INTERVAL_MIN:
 				ints[row] = state->interval_min;

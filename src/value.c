@@ -417,6 +417,33 @@ ValueFromDouble(const StreamDef *def, double number)
 }
 
 /*
+ * As ValueFromDouble() for "count" doubles, aligned or not, which become "values";
+ * false if not all of them can be values that are doubles.
+ */
+bool
+ValuesFromDoubles(const StreamDef *def, const char *numbers, int count, double *values)
+{
+	uint64		largest = 0;
+
+	if (def->value_type != VALUE_TYPE_NUMERIC || def->high_accuracy)
+		return false;
+
+	/* without their sign, infinities and NaN have the largest bits */
+	for (int i = 0; i < count; i++)
+	{
+		double		number;
+		uint64		bits;
+
+		memcpy(&number, numbers + i * sizeof(number), sizeof(number));
+		memcpy(&bits, &number, sizeof(bits));
+		largest = Max(largest, bits << 1);
+		values[i] = number == 0 ? 0 : number;
+	}
+
+	return largest < UINT64CONST(0x7FF) << 53;
+}
+
+/*
  * Returns an integer as a value of the stream, or raises an error.
  */
 Value

@@ -51,6 +51,8 @@ extern Jsonb *CheckValueTypeOptions(ValueType type, Jsonb *options, bool *high_a
 extern Value ValueFromJsonb(const struct StreamDef *def, Jsonb *json);
 extern Value ValueFromText(const struct StreamDef *def, const char *str);
 extern Value ValueFromDouble(const struct StreamDef *def, double number);
+extern bool ValuesFromDoubles(const struct StreamDef *def, const char *numbers, int count,
+							  double *values);
 extern Value ValueFromInt64(const struct StreamDef *def, int64 number);
 extern Value ValueFromNumeric(const struct StreamDef *def, Numeric number);
 
