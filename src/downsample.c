@@ -37,7 +37,8 @@ typedef struct Level
 {
 	Granularity granularity;
 	StreamTime	close_until;	/* buckets that end here or before are closed */
-	bool		open;			/* state has a bucket in work */
+	bool		open;			/* state has a bucket in work, */
+	StreamTime	end;			/* which ends here */
 	BucketState state;
 	DataBlock  *closed;			/* buckets that wait to be stored, or NULL */
 	MemoryContext closed_context;
@@ -88,8 +89,11 @@ StoreClosed(Pass *pass, Level *level)
 static void
 OpenBucket(Level *level, StreamTime t)
 {
-	ResetBucket(&level->state, BucketStart(level->granularity, t));
+	StreamTime	start = BucketStart(level->granularity, t);
+
+	ResetBucket(&level->state, start);
 	level->open = true;
+	level->end = BucketEnd(level->granularity, start);
 }
 
 static void FeedBucket(Pass *pass, int index, const BucketState *finer);
@@ -142,7 +146,8 @@ FeedBucket(Pass *pass, int index, const BucketState *finer)
 {
 	Level	   *level = &pass->levels[index];
 
-	if (level->open && level->state.start != BucketStart(level->granularity, finer->start))
+	Assert(!level->open || finer->start >= level->state.start);
+	if (level->open && finer->start >= level->end)
 		CloseBucket(pass, index);
 	if (!level->open)
 		OpenBucket(level, finer->start);
@@ -228,16 +233,15 @@ FeedDatapoints(Pass *pass, const DataBlock *block, int first, int last)
 	while (first < last)
 	{
 		StreamTime	t = block->times[first];
-		StreamTime	end = BucketEnd(finest->granularity, t);
 		int			next = first + 1;
 
-		while (next < last && block->times[next] < end)
-			next++;
-
-		if (finest->open && finest->state.start != BucketStart(finest->granularity, t))
+		Assert(!finest->open || t >= finest->state.start);
+		if (finest->open && t >= finest->end)
 			CloseBucket(pass, 0);
 		if (!finest->open)
 			OpenBucket(finest, t);
+		while (next < last && block->times[next] < finest->end)
+			next++;
 		AddToBucket(&finest->state, block, first, next);
 		first = next;
 	}
@@ -278,7 +282,7 @@ EndPass(Pass *pass)
 	{
 		Level	   *level = &pass->levels[i];
 
-		if (level->open && BucketEnd(level->granularity, level->state.start) <= level->close_until)
+		if (level->open && level->end <= level->close_until)
 			CloseBucket(pass, i);
 	}
 

@@ -258,6 +258,7 @@ MergeTimeState(TimeState *state, const TimeState *finer, int64 offset, int64 cou
 void
 StoreTimeState(const TimeState *state, StreamTime start, int64 count, DataBlock *block, int row)
 {
+	const Column *column;
 	int64		mean = 0;
 	int64		rest = 0;
 
@@ -276,43 +277,20 @@ StoreTimeState(const TimeState *state, StreamTime start, int64 count, DataBlock 
 		}
 	}
 
-	for (int i = 0; i < block->ncolumns; i++)
-	{
-		int64	   *ints = block->columns[i].ints;
-
-		switch ((ColumnId) block->columns[i].id)
-		{
-			case COLUMN_ENTRIES:
-				ints[row] = state->entries;
-				break;
-			case COLUMN_FIRST:
-				ints[row] = state->first - start;
-				break;
-			case COLUMN_LAST:
-				ints[row] = state->last - start;
-				break;
-			case COLUMN_MEAN_TIME:
-				ints[row] = mean;
-				break;
-			case COLUMN_MEAN_TIME_REST:
-				ints[row] = rest;
-				break;
-			case COLUMN_INTERVAL_MIN:
-				ints[row] = state->interval_min;
-				break;
-			case COLUMN_INTERVAL_MAX:
-				ints[row] = state->interval_max;
-				break;
-			case COLUMN_INTERVAL_SQUARES_HIGH:
-				ints[row] = (int64) (uint64) (state->interval_squares >> 64);
-				break;
-			case COLUMN_INTERVAL_SQUARES_LOW:
-				ints[row] = (int64) (uint64) state->interval_squares;
-				break;
-			default:
-				break;
-		}
-	}
+	/* Every block of buckets has these columns, in the order of their ids. */
+	column = BlockColumn(block, COLUMN_ENTRIES);
+	Assert(column[COLUMN_INTERVAL_SQUARES_LOW - COLUMN_ENTRIES].id == COLUMN_INTERVAL_SQUARES_LOW);
+	column[0].ints[row] = state->entries;
+	column[COLUMN_FIRST - COLUMN_ENTRIES].ints[row] = state->first - start;
+	column[COLUMN_LAST - COLUMN_ENTRIES].ints[row] = state->last - start;
+	column[COLUMN_MEAN_TIME - COLUMN_ENTRIES].ints[row] = mean;
+	column[COLUMN_MEAN_TIME_REST - COLUMN_ENTRIES].ints[row] = rest;
+	column[COLUMN_INTERVAL_MIN - COLUMN_ENTRIES].ints[row] = state->interval_min;
+	column[COLUMN_INTERVAL_MAX - COLUMN_ENTRIES].ints[row] = state->interval_max;
+	column[COLUMN_INTERVAL_SQUARES_HIGH - COLUMN_ENTRIES].ints[row] =
+		(int64) (uint64) (state->interval_squares >> 64);
+	column[COLUMN_INTERVAL_SQUARES_LOW - COLUMN_ENTRIES].ints[row] =
+		(int64) (uint64) state->interval_squares;
 }
 
 /*

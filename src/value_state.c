@@ -19,6 +19,13 @@
 /* The most decimals that a datapoint is added with as a decimal */
 #define DATAPOINT_SCALE_MAX		(SUM_SCALE_MAX / 2)
 
+/*
+ * So many numbers, of less units than that, are added at once if all of them are
+ * decimals.  Units below DECIMAL_UNITS_MAX are rounded right by any way.
+ */
+#define EXACT_RUN_MAX			64
+#define EXACT_UNITS_MAX			(UINT64CONST(1) << 49)
+
 /* So many units of at most DECIMAL_UNITS_MAX can be added in 63 bits. */
 #define RUN_MAX					4096
 
@@ -254,10 +261,73 @@ AddOtherNumber(ValueState *state, double number)
 	}
 }
 
+/*
+ * Adds up to EXACT_RUN_MAX numbers, as AddRun() would, if all of them are decimals
+ * with no more decimals than the recent ones had, as most are; else returns false.
+ */
+static bool
+AddExactRun(ValueState *state, const double *numbers, int n)
+{
+	const int	scale = state->decimals;
+	const double power = DoublePowers[scale];
+	const double rounding = 6755399441055744.0; /* 1.5 * 2^52, see RoundUnits() */
+	int64		units[EXACT_RUN_MAX];
+	uint64		rounding_bits;
+	uint64		difference = 0;
+	uint64		magnitudes = 0;
+	int64		sum = 0;
+	uint128		squares = 0;
+
+	memcpy(&rounding_bits, &rounding, sizeof(rounding_bits));
+	for (int i = 0; i < n; i++)
+	{
+		double		rounded = numbers[i] * power + rounding;
+		double		number = (rounded - rounding) / power;
+		uint64		rounded_bits;
+		uint64		number_bits;
+		uint64		expected_bits;
+
+		memcpy(&rounded_bits, &rounded, sizeof(rounded_bits));
+		memcpy(&number_bits, &number, sizeof(number_bits));
+		memcpy(&expected_bits, &numbers[i], sizeof(expected_bits));
+		units[i] = (int64) (rounded_bits - rounding_bits);
+		difference |= number_bits ^ expected_bits;
+		magnitudes |= (uint64) (units[i] ^ (units[i] >> 63));
+	}
+	if (difference != 0 || magnitudes >= EXACT_UNITS_MAX)
+		return false;
+
+	for (int i = 0; i < n; i++)
+		sum += units[i];
+	if (magnitudes <= PG_INT32_MAX / EXACT_RUN_MAX)
+	{
+		uint64		small_squares = 0;
+
+		for (int i = 0; i < n; i++)
+			small_squares += (uint64) (units[i] * units[i]);
+		squares = small_squares;
+	}
+	else
+	{
+		for (int i = 0; i < n; i++)
+			squares += (uint128) ((int128) units[i] * units[i]);
+	}
+
+	state->exact.count += n;
+	AddUnits(&state->exact.sum, sum, scale);
+	if (HAS(state, VALUE_SUM_SQUARES))
+		AddUnits(&state->exact.squares, (int128) squares, 2 * scale);
+
+	return true;
+}
+
 static void
 AddDoublesToSums(ValueState *state, const double *numbers, int n)
 {
 	int			done = 0;
+
+	while (n - done > 0 && AddExactRun(state, numbers + done, Min(n - done, EXACT_RUN_MAX)))
+		done += Min(n - done, EXACT_RUN_MAX);
 
 	while (done < n)
 	{

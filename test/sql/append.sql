@@ -55,6 +55,30 @@ SELECT ds_append_multiple(stream('bulk'),
 FROM generate_series(0, 4999) i;
 SELECT ds_append_multiple(stream('bulk'), ARRAY[timestamptz '2000-01-02 00:00:00+00'], ARRAY[NULL::float8]);
 SELECT ds_append_multiple(stream('bulk'), ARRAY[]::timestamptz[], ARRAY[]::float8[]);
+
+-- What arrays append at once is what their elements append one by one.
+DO $$
+DECLARE
+	ids uuid[] := ARRAY[ds_ensure_stream('{"name": "at once"}', highest_granularity => 'milliseconds'),
+		ds_ensure_stream('{"name": "one by one"}', highest_granularity => 'milliseconds')];
+	ts timestamptz[] := (SELECT array_agg(timestamptz '2000-01-01 00:00:00.0005+00' + i * i * interval '1.7 ms' ORDER BY i) FROM generate_series(1, 3000) i);
+	numbers float8[] := (SELECT array_agg(CASE i % 5 WHEN 0 THEN -0.0 WHEN 1 THEN i / 3.0 WHEN 2 THEN i * 1e17 WHEN 3 THEN 1e-300 / i ELSE -i END ORDER BY i) FROM generate_series(1, 3000) i);
+BEGIN
+	PERFORM ds_append_multiple(ids[1], ts, numbers);
+	PERFORM count(ds_append(ids[2], numbers[n], ts[n])) FROM generate_series(1, 3000) n;
+	ts := (SELECT array_agg(t + interval '1 day' ORDER BY t) FROM unnest(ts) t);
+	FOR hole IN 1 .. 3000 BY 7 LOOP
+		numbers[hole] := NULL;
+	END LOOP;
+	PERFORM ds_append_multiple(ids[1], ts, numbers);
+	PERFORM count(ds_append(ids[2], numbers[n], ts[n])) FROM generate_series(1, 3000) n;
+END $$;
+SELECT count(*), count(a.v), bool_and(a.v IS NOT DISTINCT FROM b.v AND a.t = b.t) AS same
+	FROM ds_get_data(stream('at once'), 'milliseconds') WITH ORDINALITY AS a (t, v, times, n)
+	FULL JOIN ds_get_data(stream('one by one'), 'milliseconds') WITH ORDINALITY AS b (t, v, times, n) USING (n);
+SELECT t, value FROM ds_get_series(stream('at once'), 'milliseconds') LIMIT 5;
+SELECT raises($$SELECT ds_append_multiple(stream('at once'), array_agg(timestamptz '2001-01-01' + i * interval '1 s' ORDER BY i), array_agg(CASE WHEN i = 70000 THEN 'infinity'::float8 ELSE i END ORDER BY i)) FROM generate_series(1, 80000) i$$);
+SELECT count(*) FROM ds_get_data(stream('at once'), 'milliseconds', '2001-01-01');
 SELECT count(*), count(v), sum(v::numeric) FROM ds_get_data(stream('bulk'), 'seconds');
 SELECT count, ds_block_summary(block)->'rows' AS rows FROM datastream.datapoints_seconds
 WHERE stream_id = stream('bulk') ORDER BY start;
