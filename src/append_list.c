@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -67,21 +68,63 @@ typedef struct ListPosition
 	int			position;
 } ListPosition;
 
-/*
- * Orders datapoints of a list by stream, and within a stream as they are
- * listed.
- */
-static int
-CompareListed(const void *a, const void *b)
+/* What datapoints of a list are sorted by */
+typedef struct SortKey
 {
-	const ListedDatapoint *x = a;
-	const ListedDatapoint *y = b;
-	int			order = memcmp(x->stream_id.data, y->stream_id.data, UUID_LEN);
+	uint64		first;			/* bytes of the stream, in their order */
+	uint64		last;
+	int			index;			/* in the list */
+} SortKey;
 
-	if (order != 0)
-		return order;
+static inline int
+CompareSortKeys(const SortKey *a, const SortKey *b)
+{
+	if (a->first != b->first)
+		return a->first < b->first ? -1 : 1;
+	if (a->last != b->last)
+		return a->last < b->last ? -1 : 1;
+	return a->index - b->index;
+}
 
-	return (x->position > y->position) - (x->position < y->position);
+#define ST_SORT SortKeys
+#define ST_ELEMENT_TYPE SortKey
+#define ST_COMPARE(a, b) CompareSortKeys(a, b)
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Sorts a list by stream, and within a stream as it was listed.
+ */
+static void
+SortList(DatapointList *list)
+{
+	SortKey    *keys = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(SortKey) * Max(list->count, 1));
+	ListedDatapoint *sorted;
+	bool		in_order = true;
+
+	for (int i = 0; i < list->count; i++)
+	{
+		uint64		parts[2];
+
+		memcpy(parts, list->datapoints[i].stream_id.data, sizeof(parts));
+		keys[i].first = pg_ntoh64(parts[0]);
+		keys[i].last = pg_ntoh64(parts[1]);
+		keys[i].index = i;
+		in_order = in_order && (i == 0 || CompareSortKeys(&keys[i - 1], &keys[i]) < 0);
+	}
+
+	if (!in_order)
+	{
+		SortKeys(keys, list->count);
+		sorted = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(ListedDatapoint) * list->count);
+		for (int i = 0; i < list->count; i++)
+			sorted[i] = list->datapoints[keys[i].index];
+		pfree(list->datapoints);
+		list->datapoints = sorted;
+	}
+	pfree(keys);
 }
 
 /*
@@ -141,23 +184,30 @@ TryAppendListed(const pg_uuid_t *id, const DatapointList *list, int from, int to
 }
 
 /*
- * Begins to go through the streams of a list, which is sorted by stream.
+ * Begins to go through the streams of a list, which is sorted by stream, from one
+ * of its datapoints on.  Returns where those end that can be gone through at once.
  */
-static void
-BeginListBatch(const DatapointList *list)
+static int
+BeginListBatch(const DatapointList *list, int from)
 {
-	pg_uuid_t  *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(pg_uuid_t) * Max(list->count, 1));
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Min(list->count - from, HEAD_BATCH_MAX));
 	int			nids = 0;
+	int			to;
 
-	for (int i = 0; i < list->count; i++)
+	for (to = from; to < list->count; to++)
 	{
-		const pg_uuid_t *id = &list->datapoints[i].stream_id;
+		const pg_uuid_t *id = &list->datapoints[to].stream_id;
 
-		if (nids == 0 || memcmp(id, &ids[nids - 1], UUID_LEN) != 0)
-			ids[nids++] = *id;
+		if (nids > 0 && memcmp(id, &ids[nids - 1], UUID_LEN) == 0)
+			continue;
+		if (nids == HEAD_BATCH_MAX)
+			break;
+		ids[nids++] = *id;
 	}
 	BeginHeadBatch(ids, nids);
 	pfree(ids);
+
+	return to;
 }
 
 /*
@@ -172,15 +222,22 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 	SourceChange *changes = palloc(sizeof(SourceChange) * 8);
 	int			nchanges = 0;
 	int			max_changes = 8;
+	int			batch_end = 0;
 
-	BeginListBatch(list);
 	for (int from = 0; from < list->count;)
 	{
 		const pg_uuid_t *id = &list->datapoints[from].stream_id;
-		MemoryContext old_context = MemoryContextSwitchTo(context);
+		MemoryContext old_context;
 		StreamHead	head;
 		DataBlock  *rows;
 		int			to = from + 1;
+
+		if (from >= batch_end)
+		{
+			EndHeadBatch();
+			batch_end = BeginListBatch(list, from);
+		}
+		old_context = MemoryContextSwitchTo(context);
 
 		while (to < list->count &&
 			   memcmp(id, &list->datapoints[to].stream_id, UUID_LEN) == 0)
@@ -254,15 +311,7 @@ AppendList(DatapointList *list)
 	MemoryContext context = CurrentMemoryContext;
 	ListPosition *position = palloc0(sizeof(ListPosition));
 
-	for (int i = 1; i < list->count; i++)
-	{
-		if (CompareListed(&list->datapoints[i - 1], &list->datapoints[i]) > 0)
-		{
-			qsort(list->datapoints, list->count, sizeof(ListedDatapoint), CompareListed);
-			break;
-		}
-	}
-
+	SortList(list);
 	PG_TRY();
 	{
 		AppendSortedList(list, position);

@@ -45,6 +45,9 @@ StaticAssertDecl(BLOCK_MAX_ROWS <= CODEC_MAX_COUNT, "a block must fit the codecs
 
 #define BLOCK_VERSION			1
 
+/* Bytes of a row in a column for which there is room at first */
+#define ENCODED_ROW_SIZE		2
+
 #define TYPE_SHIFT				5
 #define ID_MASK					((1 << TYPE_SHIFT) - 1)
 
@@ -318,7 +321,9 @@ EncodeBlock(const DataBlock *block)
 	if (block->count < 1 || block->count > BLOCK_MAX_ROWS)
 		elog(ERROR, "block has %d rows", block->count);
 
+	/* mostly enough, without growing on the way */
 	initStringInfo(&buf);
+	enlargeStringInfo(&buf, ENCODED_ROW_SIZE * block->ncolumns * block->count);
 	buf.len = VARHDRSZ;
 	WriteByte(&buf, BLOCK_VERSION);
 	WriteVarint(&buf, block->count);
@@ -326,10 +331,8 @@ EncodeBlock(const DataBlock *block)
 	for (int i = 0; i < block->ncolumns; i++)
 		EncodeColumn(&buf, &block->columns[i], block->count);
 
-	encoded = palloc(buf.len);
-	memcpy(encoded, buf.data, buf.len);
+	encoded = (struct varlena *) buf.data;
 	SET_VARSIZE(encoded, buf.len);
-	pfree(buf.data);
 
 	return encoded;
 }

@@ -35,6 +35,13 @@
 	pg_proc_aclcheck((function), (role), (mode))
 #endif
 
+/* Where the files of a relation are */
+#if PG_VERSION_NUM >= 160000
+#define RelationLocator(relation)	((relation)->rd_locator)
+#else
+#define RelationLocator(relation)	((relation)->rd_node)
+#endif
+
 /* How a path is ordered by an expression, if the query has a use for that */
 #if PG_VERSION_NUM >= 160000
 #define BuildExpressionPathkey(root, expr, opno, relids) \

@@ -24,8 +24,8 @@
 /* Buckets that are made again at once */
 #define REDO_BUCKETS	500
 
-/* Room for closed buckets, at first: most often it is one that is closed. */
-#define CLOSED_BUCKETS	8
+/* Room for buckets, at first */
+#define MADE_BUCKETS	8
 
 /* Late ranges that are downsampled again at once, where that is limited */
 #define REDO_RANGES		8
@@ -37,6 +37,7 @@ typedef struct Level
 {
 	Granularity granularity;
 	StreamTime	close_until;	/* buckets that end here or before are closed */
+	int			room;			/* for so many of them at once, at most */
 	bool		open;			/* state has a bucket in work, */
 	StreamTime	end;			/* which ends here */
 	BucketState state;
@@ -109,7 +110,7 @@ CloseBucket(Pass *pass, int index)
 	MemoryContext old_context = MemoryContextSwitchTo(level->closed_context);
 
 	if (level->closed == NULL)
-		level->closed = CreateBlock(CLOSED_BUCKETS, BucketColumns(pass->def));
+		level->closed = CreateBlock(level->room, BucketColumns(pass->def));
 	StoreBucket(&level->state, level->closed);
 	MemoryContextSwitchTo(old_context);
 	level->open = false;
@@ -190,12 +191,12 @@ FeedStoredBuckets(Pass *pass, int index, const StreamProgress *progress)
 
 /*
  * Begins a pass over the levels down to "coarsest", whose buckets can be closed
- * until "close_until", with the open buckets of the coarser ones filled from the
+ * "from" a time until "close_until", with the open buckets of the coarser ones filled from the
  * stored levels.
  */
 static Pass *
-BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime *close_until,
-		  int coarsest)
+BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime *from,
+		  const StreamTime *close_until, int coarsest)
 {
 	Pass	   *pass = palloc0(sizeof(Pass));
 
@@ -209,6 +210,8 @@ BeginPass(const StreamDef *def, const StreamProgress *progress, const StreamTime
 
 		level->granularity = (Granularity) granularity;
 		level->close_until = close_until[granularity];
+		level->room = (int) Min(Max(BucketsBetween(level->granularity, from[granularity],
+												   close_until[granularity]), 1), BLOCK_ROWS);
 		level->closed_context = AllocSetContextCreate(pass->context, "datastream closed buckets",
 													  ALLOCSET_DEFAULT_SIZES);
 		InitBucket(&level->state, def, pass->context);
@@ -303,7 +306,7 @@ MakeBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTi
 	const StreamDef *def = &head->def;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream buckets",
 												  ALLOCSET_DEFAULT_SIZES);
-	DataBlock  *buckets = CreateBlock(CLOSED_BUCKETS, BucketColumns(def));
+	DataBlock  *buckets = CreateBlock(MADE_BUCKETS, BucketColumns(def));
 	bool		from_datapoints = level == def->highest + 1;
 	BucketState state;
 	BucketState finer;
@@ -699,7 +702,7 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 
 	if (coarsest > def->highest)
 	{
-		Pass	   *pass = BeginPass(def, progress, close_until, coarsest);
+		Pass	   *pass = BeginPass(def, progress, from, close_until, coarsest);
 
 		if (from[finest] < close_until[finest])
 			FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);

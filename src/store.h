@@ -105,6 +105,7 @@ extern void SaveHead(StreamHead *head);
 extern bool PeekStream(const pg_uuid_t *id, StreamHead *head, MemoryContext context);
 extern bool FitsHead(const StreamHead *head, const DataBlock *rows);
 extern bool TrySaveHead(StreamHead *head);
+#define HEAD_BATCH_MAX		50000
 extern void BeginHeadBatch(const pg_uuid_t *ids, int nids);
 extern void EndHeadBatch(void);
 extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);

@@ -21,6 +21,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "plain_table.h"
 #include "plans.h"
@@ -37,7 +38,9 @@
 #include "utils/timestamp.h"
 
 /* Streams that a backend keeps at most; then it forgets them all. */
-#define KNOWN_STREAMS_MAX	32768
+#define KNOWN_STREAMS_MAX	131072
+
+StaticAssertDecl(HEAD_BATCH_MAX < KNOWN_STREAMS_MAX, "the streams of a batch must be known all at once");
 
 /* Attributes of datastream.heads */
 enum
@@ -71,8 +74,10 @@ typedef struct KnownStream
 	pg_uuid_t	id;				/* hash key */
 	StreamDef	def;
 
-	/* Where the chain of versions begins that has had its head last */
+	/* Where the chain of versions begins that has had its head last, and the
+	 * buffer that has held that page */
 	ItemPointerData root;
+	Buffer		buffer;
 } KnownStream;
 
 /* Definitions that are read at once */
@@ -84,6 +89,10 @@ typedef struct HeadAccess
 	Relation	heads;
 	Relation	index;			/* or NULL, as */
 	IndexScanDesc scan;			/* they are opened when they are needed */
+	KnownStream **expected;		/* streams that will be accessed in this order, */
+	int			nexpected;
+	int			next_expected;	/* from here on, */
+	uint64		resets;			/* unless all have been forgotten since */
 	Snapshot	snapshot;
 	BlockNumber nblocks;		/* of the table, or 0: not looked at yet */
 	TupleTableSlot *slot;		/* for the row in work */
@@ -95,6 +104,7 @@ static HeadAccess *batch_access = NULL;
 static HTAB *known_streams = NULL;
 static MemoryContext known_context = NULL;
 static Oid	known_heads = InvalidOid;
+static uint64 known_resets = 0;
 
 /*
  * Forgets all known streams, and begins anew for the extension whose heads are
@@ -109,6 +119,7 @@ ResetKnownStreams(Oid heads)
 		MemoryContextDelete(known_context);
 	known_context = NULL;
 	known_heads = InvalidOid;
+	known_resets++;
 
 	known_context = AllocSetContextCreate(TopMemoryContext, "datastream known streams",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -136,6 +147,7 @@ RememberStream(const StreamDef *def)
 	known->def = *def;
 	known->def.derive_args = NULL;
 	ItemPointerSetInvalid(&known->root);
+	known->buffer = InvalidBuffer;
 	if (def->derive_args != NULL)
 	{
 		known->def.derive_args = MemoryContextAlloc(known_context, VARSIZE(def->derive_args));
@@ -164,6 +176,10 @@ OpenHeads(void)
 	access->index = NULL;
 	access->scan = NULL;
 	access->nblocks = 0;
+	access->expected = NULL;
+	access->nexpected = 0;
+	access->next_expected = 0;
+	access->resets = known_resets;
 	access->snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	access->slot = table_slot_create(heads, NULL);
 	access->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
@@ -185,6 +201,8 @@ CloseHeads(HeadAccess *access)
 		index_close(access->index, NoLock);
 	UnregisterSnapshot(access->snapshot);
 	table_close(access->heads, NoLock);
+	if (access->expected != NULL)
+		pfree(access->expected);
 	pfree(access);
 }
 
@@ -242,13 +260,16 @@ MeetStreams(const pg_uuid_t *ids, int nids)
 
 /*
  * Until EndHeadBatch(), heads are all accessed with one snapshot, and what that
- * takes is kept: for a statement that goes through many streams, each once.  An
- * error ends it, too.
+ * takes is kept: for a statement that goes through many streams, up to
+ * HEAD_BATCH_MAX of them, each once and in the order of "ids".  An error ends it,
+ * too.
  */
 void
 BeginHeadBatch(const pg_uuid_t *ids, int nids)
 {
 	MemoryContextCallback *callback;
+
+	Assert(nids <= HEAD_BATCH_MAX);
 
 	if (batch_access != NULL)
 		return;
@@ -261,6 +282,17 @@ BeginHeadBatch(const pg_uuid_t *ids, int nids)
 	callback->func = ForgetBatch;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
 	batch_access = OpenHeads();
+	if (batch_access == NULL)
+		return;
+
+	batch_access->expected = palloc(sizeof(KnownStream *) * nids);
+	for (int i = 0; i < nids; i++)
+	{
+		KnownStream *known = hash_search(known_streams, &ids[i], HASH_FIND, NULL);
+
+		if (known != NULL)
+			batch_access->expected[batch_access->nexpected++] = known;
+	}
 }
 
 void
@@ -294,6 +326,50 @@ FinishAccess(HeadAccess *access)
 }
 
 /*
+ * What is known of a stream, or NULL.
+ */
+static KnownStream *
+FindKnown(HeadAccess *access, const pg_uuid_t *id)
+{
+	if (access->resets == known_resets)
+	{
+		int			next = access->next_expected;
+
+		/* the next one, or once more the last one */
+		if (next < access->nexpected && CompareStreamIds(&access->expected[next]->id, id) == 0)
+		{
+			access->next_expected++;
+			return access->expected[next];
+		}
+		if (next > 0 && CompareStreamIds(&access->expected[next - 1]->id, id) == 0)
+			return access->expected[next - 1];
+	}
+
+	return hash_search(known_streams, id, HASH_FIND, NULL);
+}
+
+/*
+ * Pins the page where a stream's chain of versions begins; InvalidBuffer if the
+ * table has been truncated before it.
+ */
+static Buffer
+PinChain(HeadAccess *access, KnownStream *known)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(&known->root);
+
+	if (BufferIsValid(known->buffer) &&
+		ReadRecentBuffer(RelationLocator(access->heads), MAIN_FORKNUM, block, known->buffer))
+		return known->buffer;
+
+	/* While the table is open, it does not get shorter. */
+	if (access->nblocks == 0)
+		access->nblocks = RelationGetNumberOfBlocks(access->heads);
+	known->buffer = block < access->nblocks ? ReadBuffer(access->heads, block) : InvalidBuffer;
+
+	return known->buffer;
+}
+
+/*
  * Finds the version of a stream's head that the snapshot shows in the chain of
  * versions where the last one was found; false if it is not there.
  *
@@ -311,14 +387,10 @@ FindHeadInChain(HeadAccess *access, KnownStream *known)
 
 	if (!ItemPointerIsValid(&place))
 		return false;
-
-	/* The table may have been truncated since; while it is open, it is not. */
-	if (access->nblocks == 0)
-		access->nblocks = RelationGetNumberOfBlocks(access->heads);
-	if (ItemPointerGetBlockNumber(&place) >= access->nblocks)
+	buffer = PinChain(access, known);
+	if (!BufferIsValid(buffer))
 		return false;
 
-	buffer = ReadBuffer(access->heads, ItemPointerGetBlockNumber(&place));
 	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < PRUNED_SPACE)
 		heap_page_prune_opt(access->heads, buffer);
 
@@ -373,6 +445,7 @@ FindHead(HeadAccess *access, KnownStream *known)
 	while (!found && (place = index_getnext_tid(access->scan, ForwardScanDirection)) != NULL)
 	{
 		known->root = *place;
+		known->buffer = InvalidBuffer;
 		found = index_fetch_heap(access->scan, access->slot);
 	}
 	MemoryContextSwitchTo(old_context);
@@ -487,7 +560,7 @@ ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *h
 	if (known_streams == NULL || (access = StartAccess()) == NULL)
 		return HEAD_BY_QUERY;
 
-	known = hash_search(known_streams, id, HASH_FIND, NULL);
+	known = FindKnown(access, id);
 	if (known != NULL && FindHead(access, known))
 		outcome = lock ? LockRow(access, skip_locked) : HEAD_DONE;
 	if (outcome == HEAD_DONE)
@@ -565,10 +638,13 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 		head->place = slot->tts_tid;
 		if (new_entries)
 		{
-			KnownStream *known = hash_search(known_streams, &head->def.id, HASH_FIND, NULL);
+			KnownStream *known = FindKnown(access, &head->def.id);
 
 			if (known != NULL)
+			{
 				known->root = slot->tts_tid;
+				known->buffer = InvalidBuffer;
+			}
 		}
 	}
 	else if (locked && failure != TM_SelfModified)

@@ -301,15 +301,16 @@ StoreValueState(const ValueState *state, DataBlock *block, int row)
 	if (state->count == 0)
 		parts.sum = parts.sum_squares = NullValue;
 
-	for (int i = 0; i < block->ncolumns; i++)
+	Assert(block->columns[0].id == COLUMN_COUNT);
+	block->columns[0].ints[row] = parts.count;
+
+	/* From the end on come the columns of values, and first is the count. */
+	for (int i = block->ncolumns - 1; i > 0 && block->columns[i].id > COLUMN_INTERVAL_SQUARES_LOW; i--)
 	{
 		Column	   *column = &block->columns[i];
 
 		switch ((ColumnId) column->id)
 		{
-			case COLUMN_COUNT:
-				column->ints[row] = parts.count;
-				break;
 			case COLUMN_SUM:
 				StoreNumber(block, column, row, &parts.sum);
 				break;
