@@ -213,8 +213,9 @@ BitsToDouble(uint64 bits)
 	return number;
 }
 
-/* Whether code for processors with AVX2 and FMA can be chosen at run time */
-#if defined(__x86_64__) && defined(__GNUC__)
+/* Whether code for processors with AVX2 and FMA can be chosen at run time; a test
+ * defines DS_BASIC_PROCESSOR to try the other code */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(DS_BASIC_PROCESSOR)
 #define HAVE_AVX2_DISPATCH
 
 static inline bool

@@ -81,7 +81,8 @@ ForgetOnRelcache(Datum arg, Oid relation)
 static void
 WatchCatalogs(void)
 {
-	static const int caches[] = {NAMESPACEOID, NAMESPACENAME, RELNAMENSP, AUTHOID, AUTHMEMMEMROLE};
+	/* what becomes of a schema, of a table's name, and of who has which rights */
+	static const int caches[] = {NAMESPACEOID, NAMESPACENAME, RELNAMENSP, AUTHOID, AUTHMEMMEMROLE, DATABASEOID};
 
 	if (generation != 0)
 		return;

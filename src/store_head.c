@@ -274,7 +274,12 @@ BeginHeadBatch(const pg_uuid_t *ids, int nids)
 	if (batch_access != NULL)
 		return;
 	if (nids > 1)
+	{
+		/* rather than in the middle */
+		if (known_streams != NULL && hash_get_num_entries(known_streams) + nids > KNOWN_STREAMS_MAX)
+			ResetKnownStreams(known_heads);
 		MeetStreams(ids, nids);
+	}
 	if (known_streams == NULL)
 		return;
 
