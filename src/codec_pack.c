@@ -147,11 +147,11 @@ TakeSortedSample(const uint64 *numbers, int count, int64 *sample)
 
 /*
  * Finds a window that holds most of the numbers in little width, from a sample
- * of them, and returns its lower end.  "lowest" and "highest" are the extremes
- * of all numbers.
+ * of them, and sets *base to its lower end.  "lowest" and "highest" are the
+ * extremes of all numbers.  Returns false if a window of their width is best.
  */
-static uint64
-FindWindow(const uint64 *numbers, int count, int64 lowest, int64 highest)
+static bool
+FindWindow(const uint64 *numbers, int count, int64 lowest, int64 highest, uint64 *base)
 {
 	int64		sample[WINDOW_SAMPLE];
 	int			nsample = TakeSortedSample(numbers, count, sample);
@@ -193,7 +193,7 @@ FindWindow(const uint64 *numbers, int count, int64 lowest, int64 highest)
 	}
 
 	if (BitWidth(best_span) >= BitWidth((uint64) highest - (uint64) lowest))
-		return (uint64) lowest;
+		return false;
 
 	/* its width holds more than it spans: take that from both sides */
 	below = (uint64) sample[best_first] - (uint64) lowest;
@@ -202,7 +202,9 @@ FindWindow(const uint64 *numbers, int count, int64 lowest, int64 highest)
 	above = Min(above, spare - Min(spare / 2, below));
 	below = Min(below, spare - above);
 
-	return (uint64) sample[best_first] - below;
+	*base = (uint64) sample[best_first] - below;
+
+	return true;
 }
 
 /*
@@ -228,9 +230,12 @@ PlanPacking(const uint64 *numbers, int count, Packing *packing)
 	if (lowest >= highest)
 		return;
 
-	packing->size = PG_INT32_MAX;
+	packing->width = BitWidth((uint64) highest - (uint64) lowest);
+	packing->size += 1 + PackedSize(count, packing->width);
+	if (!FindWindow(numbers, count, lowest, highest, &window))
+		return;
+
 	ConsiderBase(numbers, count, lowest, packing);
-	window = FindWindow(numbers, count, lowest, highest);
 	if (window != (uint64) lowest)
 		ConsiderBase(numbers, count, window, packing);
 }

@@ -291,7 +291,8 @@ DoubleToUnits(double number, int hint, int max_scale, int64 *units, int *scale)
 double
 UnitsToDouble(int128 units, int scale)
 {
-	double		high = (double) units;
+	/* from 64 bits where that is enough, which is quicker */
+	double		high = units == (int64) units ? (double) (int64) units : (double) units;
 	double		power;
 	double		quotient;
 	double		rest;

@@ -1,6 +1,7 @@
 -- Sixty datapoints for each of the streams :first to :last of the set "scale".
 INSERT INTO streams
-SELECT n, ids[n] FROM sets, generate_series(:first, :last) AS n WHERE name = 'scale';
+SELECT :first + i - 1, id
+	FROM sets, unnest(ids[:first : :last]) WITH ORDINALITY AS member (id, i) WHERE name = 'scale';
 
 PREPARE append (int, int) AS
 SELECT ds_append_multiple(array_agg(id ORDER BY n, minute),
