@@ -153,7 +153,7 @@ TakeSortedSample(const uint64 *numbers, int count, int64 *sample)
 static bool
 FindWindow(const uint64 *numbers, int count, int64 lowest, int64 highest, uint64 *base)
 {
-	int64		sample[WINDOW_SAMPLE];
+	int64		sample[WINDOW_SAMPLE] = {0};
 	int			nsample = TakeSortedSample(numbers, count, sample);
 	int			exception_bits;
 	int			best_bits = PG_INT32_MAX;
