@@ -62,9 +62,9 @@ static PlainTable heads_table = {
 };
 
 /*
- * A page with less free space is pruned before a head in it is looked for, so
- * that there is room for new versions.  The table's fillfactor would have that
- * done each time.
+ * A page with less free space, or one that a head had no room in, is pruned
+ * before a head in it is looked for.  The table's fillfactor would have that done
+ * each time.
  */
 #define PRUNED_SPACE		(BLCKSZ / 8)
 
@@ -396,7 +396,8 @@ FindHeadInChain(HeadAccess *access, KnownStream *known)
 	if (!BufferIsValid(buffer))
 		return false;
 
-	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < PRUNED_SPACE)
+	if (PageIsFull(BufferGetPage(buffer)) ||
+		PageGetHeapFreeSpace(BufferGetPage(buffer)) < PRUNED_SPACE)
 		heap_page_prune_opt(access->heads, buffer);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
