@@ -252,12 +252,11 @@ InsertPlainRow(Relation relation, TupleTableSlot *slot)
 /*
  * Replaces the row at a place by the one in a slot, and tells in *new_entries
  * whether that has got entries of its own in indexes.  Waits for those who are
- * about to change it.  If it has been changed or deleted, nothing is written,
- * *failure is the TM_Result, and the result is false.
+ * about to change it.  Unless the result is TM_Ok it has been changed or deleted,
+ * and nothing is written.
  */
-bool
-UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot, bool *new_entries,
-			   int *failure)
+TM_Result
+UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot, bool *new_entries)
 {
 	IndexUpdates indexes = NO_INDEX_UPDATES;
 	LockTupleMode lock_mode;
@@ -267,10 +266,9 @@ UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot, bool 
 	CheckCmdReplicaIdentity(relation, CMD_UPDATE);
 	result = table_tuple_update(relation, place, slot, GetCurrentCommandId(true), InvalidSnapshot,
 								InvalidSnapshot, true, &data, &lock_mode, &indexes);
-	*failure = result;
 	*new_entries = result == TM_Ok && indexes != NO_INDEX_UPDATES;
 	if (*new_entries)
 		InsertIndexEntries(relation, slot, true, indexes);
 
-	return result == TM_Ok;
+	return result;
 }

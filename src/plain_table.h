@@ -10,6 +10,7 @@
 
 #include "access/genam.h"
 #include "access/relscan.h"
+#include "access/tableam.h"
 #include "executor/tuptable.h"
 #include "nodes/parsenodes.h"
 #include "utils/relcache.h"
@@ -38,7 +39,7 @@ extern Relation OpenPlainTable(PlainTable *table, LOCKMODE lock_mode);
 extern Relation OpenPrimaryKey(Relation relation, int ncolumns, LOCKMODE lock_mode);
 extern IndexScanDesc BeginPlainScan(Relation relation, Relation index, Snapshot snapshot, int nkeys);
 extern void InsertPlainRow(Relation relation, TupleTableSlot *slot);
-extern bool UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot,
-						   bool *new_entries, int *failure);
+extern TM_Result UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot,
+								bool *new_entries);
 
 #endif							/* DS_PLAIN_TABLE_H */

@@ -615,7 +615,7 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 	HeadAccess *access;
 	TupleTableSlot *slot;
 	bool		new_entries;
-	int			failure;
+	TM_Result	result;
 	struct varlena *encoded = NULL;
 
 	if (!ItemPointerIsValid(&head->place) || (access = StartAccess()) == NULL)
@@ -639,7 +639,8 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 	slot->tts_values[HEAD_HEAD] = PointerGetDatum(encoded);
 	ExecStoreVirtualTuple(slot);
 
-	if (UpdatePlainRow(access->heads, &head->place, slot, &new_entries, &failure))
+	result = UpdatePlainRow(access->heads, &head->place, slot, &new_entries);
+	if (result == TM_Ok)
 	{
 		head->place = slot->tts_tid;
 		if (new_entries)
@@ -653,14 +654,14 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 			}
 		}
 	}
-	else if (locked && failure != TM_SelfModified)
+	else if (locked && result != TM_SelfModified)
 		elog(ERROR, "locked head of stream \"%s\" could not be updated: %d",
-			 StreamIdToString(&head->def.id), failure);
+			 StreamIdToString(&head->def.id), result);
 
 	FinishAccess(access);
 	if (encoded != NULL)
 		pfree(encoded);
-	if (failure != TM_Ok)
+	if (result != TM_Ok)
 		return locked ? HEAD_BY_QUERY : HEAD_SKIPPED;
 
 	/* What comes next is to see it; what comes next in a batch is other streams. */

@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "plain_table.h"
@@ -49,6 +50,7 @@ typedef struct TableScan
 	Relation	index;
 	Snapshot	snapshot;
 	IndexScanDesc scan;
+	ScanKeyData place[2];		/* start and seq, while the scan compares both */
 	TupleTableSlot *slot;
 } TableScan;
 
@@ -99,25 +101,58 @@ BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot
 }
 
 /*
- * Begins with the blocks of a stream, those whose start compares to a time as the
- * operator (a BTree strategy, with its function) says, or all of them with 0.
+ * Begins with the blocks of a stream that a second key of the index, if it is not
+ * NULL, lets through.
  */
 static void
-SeekBlocks(TableScan *scan, const pg_uuid_t *id, StrategyNumber strategy, RegProcedure function,
-		   StreamTime start)
+SeekBlocks(TableScan *scan, const pg_uuid_t *id, const ScanKeyData *key)
 {
 	ScanKeyData keys[2];
-	int			nkeys = strategy == 0 ? 1 : 2;
+	int			nkeys = 1;
 
 	ScanKeyInit(&keys[0], BLOCK_STREAM_ID + 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
-	if (strategy != 0)
-		ScanKeyInit(&keys[1], BLOCK_START + 1, strategy, function,
-					TimestampTzGetDatum(TimestampFromStreamTime(start)));
+	if (key != NULL)
+		keys[nkeys++] = *key;
 
 	if (scan->scan != NULL)
 		index_endscan(scan->scan);
 	scan->scan = BeginPlainScan(scan->relation, scan->index, scan->snapshot, nkeys);
 	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
+/*
+ * Begins with those blocks whose start compares to a time as the operator (a
+ * strategy of btree, and its function) says.
+ */
+static void
+SeekStart(TableScan *scan, const pg_uuid_t *id, StrategyNumber strategy, RegProcedure function,
+		  StreamTime start)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, BLOCK_START + 1, strategy, function,
+				TimestampTzGetDatum(TimestampFromStreamTime(start)));
+	SeekBlocks(scan, id, &key);
+}
+
+/*
+ * Begins with those blocks that come behind a place, or before it: those for which
+ * ROW(start, seq) compares to it as the strategy of btree says.
+ */
+static void
+SeekPlace(TableScan *scan, const pg_uuid_t *id, StrategyNumber strategy, const BlockKey *place)
+{
+	ScanKeyData key = {0};
+
+	ScanKeyEntryInitialize(&scan->place[0], SK_ROW_MEMBER, BLOCK_START + 1, strategy, TIMESTAMPTZOID,
+						   InvalidOid, F_TIMESTAMPTZ_CMP, KeyStart(place));
+	ScanKeyEntryInitialize(&scan->place[1], SK_ROW_MEMBER | SK_ROW_END, BLOCK_SEQ + 1, strategy, INT8OID,
+						   InvalidOid, F_BTINT8CMP, Int64GetDatum(place->seq));
+	key.sk_flags = SK_ROW_HEADER;
+	key.sk_attno = BLOCK_START + 1;
+	key.sk_strategy = strategy;
+	key.sk_argument = PointerGetDatum(scan->place);
+	SeekBlocks(scan, id, &key);
 }
 
 static void
@@ -164,7 +199,7 @@ FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblock
 
 	blocks = palloc(sizeof(StoredBlock) * limit);
 	*nblocks = 0;
-	SeekBlocks(&scan, id, 0, InvalidOid, 0);
+	SeekBlocks(&scan, id, NULL);
 	while (*nblocks < limit && index_getnext_slot(scan.scan, BackwardScanDirection, scan.slot))
 		SetStoredBlock(&blocks[(*nblocks)++], scan.slot);
 	EndTableScan(&scan);
@@ -181,7 +216,7 @@ LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
 {
 	StoredBlock block;
 
-	SeekBlocks(scan, id, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, t);
+	SeekStart(scan, id, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, t);
 	if (!index_getnext_slot(scan->scan, BackwardScanDirection, scan->slot))
 		return t;
 	SetStoredBlock(&block, scan->slot);
@@ -200,38 +235,37 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 				   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
 				   struct varlena **blocks)
 {
+	ScanDirection direction = reverse ? BackwardScanDirection : ForwardScanDirection;
 	TableScan	scan;
-	BlockKey	after = *last;
-	bool		is_first = !*begun;
-	StreamTime	lowest = from;	/* start of the first block in range, once known */
-	bool		lowest_known;
+	StreamTime	lowest = STREAM_TIME_MIN;	/* start of the first block in range, */
+	bool		lowest_known = false;	/* in reverse, once it is known */
 	int			nblocks = 0;
 
 	if (!BeginTableScan(&scan, level, false, snapshot))
 		return -1;
 
-	if (reverse)
-	{
-		lowest_known = !is_first && after.start < from;
-		lowest = lowest_known ? after.start : from;
-		SeekBlocks(&scan, id, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, is_first ? to : after.start);
-	}
+	if (*begun)
+		SeekPlace(&scan, id, reverse ? BTLessStrategyNumber : BTGreaterStrategyNumber, last);
+	else if (reverse)
+		SeekStart(&scan, id, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, to);
 	else
+		SeekStart(&scan, id, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+				  LastStartBefore(&scan, id, from));
+
+	if (reverse && *begun && last->start < from)
 	{
+		lowest = last->start;
 		lowest_known = true;
-		lowest = is_first ? LastStartBefore(&scan, id, from) : after.start;
-		SeekBlocks(&scan, id, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE, lowest);
 	}
 
-	while (nblocks < limit &&
-		   index_getnext_slot(scan.scan, reverse ? BackwardScanDirection : ForwardScanDirection, scan.slot))
+	while (nblocks < limit && index_getnext_slot(scan.scan, direction, scan.slot))
 	{
 		StoredBlock block;
-		int			order;
 
+		CHECK_FOR_INTERRUPTS();
 		SetStoredBlock(&block, scan.slot);
 
-		/* In reverse, the first block that begins before the range is the last. */
+		/* In reverse, the first one that begins before the range is the last. */
 		if (reverse && block.key.start < from)
 		{
 			if (!lowest_known)
@@ -242,10 +276,6 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 		}
 		if (block.key.start > to)
 			break;
-
-		order = is_first ? 0 : CompareBlockKeys(&block.key, &after);
-		if (!is_first && (reverse ? order >= 0 : order <= 0))
-			continue;
 		if (block.until < from)
 			continue;
 
