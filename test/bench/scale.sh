@@ -60,18 +60,20 @@ with_peak_memory()
 # appends to streams at random, and reads that hour of streams at random.
 scale_streams()
 {
-	local format='%10s  %10s %10s  %10s %10s  %14s\n' count=0 step make_ms name side latency latencies
+	local format='%10s  %10s %10s  %10s %10s  %14s  %s\n' count=0 step make_ms bytes name side latency latencies
 
 	heading "Streams: ms to append a datapoint, and to read an hour of 60, by one client"
 	say
-	printf "$format" streams append plain read plain "make a stream"
+	printf "$format" streams append plain read plain "make a stream" "its size"
 	sql datastream <<<"CREATE TABLE streams (n int PRIMARY KEY, id uuid NOT NULL)"
 	for step in "${stream_steps[@]}"; do
+		bytes=$(size_of_all) || exit
 		make_ms=$(timed_sql datastream <<-SQL
 			\\timing on
 			SELECT make_streams('scale', $((step - count)));
 			SQL
 		) || exit
+		bytes=$(($(size_of_all) - bytes))
 		append_hour $((count + 1)) "$step"
 		latencies=()
 		for name in scale_append scale_read; do
@@ -80,10 +82,21 @@ scale_streams()
 				latencies+=("$latency")
 			done
 		done
-		printf "$format" "$step" "${latencies[@]}" "$(calculate "$make_ms / ($step - $count)" %.3f)"
+		printf "$format" "$step" "${latencies[@]}" "$(calculate "$make_ms / ($step - $count)" %.3f)" \
+			"$(calculate "$bytes / ($step - $count)" %.0f) bytes"
 		count=$step
 	done
 	sql plain <<<"TRUNCATE datapoints"
+}
+
+# Print the bytes of all tables of datastream, with their indexes.
+size_of_all()
+{
+	sql datastream -At <<-SQL
+		VACUUM;
+		SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+			WHERE relnamespace = 'datastream'::regnamespace AND relkind = 'r'
+		SQL
 }
 
 # Append an hour's datapoints to the streams of a range, in two parts, so that
