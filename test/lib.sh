@@ -77,16 +77,23 @@ debian_version()
 }
 
 # Print which packages are missing, of Debian's names for them; VERSION stands
-# for PostgreSQL's.  With the argument "tap", what TAP tests need counts too.
+# for PostgreSQL's.  Arguments name what else is needed than for building.
 missing_packages()
 {
+	local need
+
 	command -v make >/dev/null || echo make
 	command -v gcc >/dev/null || echo gcc libc6-dev
 	find_pg_config || echo postgresql-VERSION postgresql-server-dev-VERSION
-	if [ "${1:-}" = tap ]; then
-		command -v prove >/dev/null || echo perl
-		perl -MIPC::Run -MTest::More -e 1 2>/dev/null || echo perl libipc-run-perl
-	fi
+	for need in "$@"; do
+		case $need in
+			tap)
+				command -v prove >/dev/null || echo perl
+				perl -MIPC::Run -MTest::More -e 1 2>/dev/null || echo perl libipc-run-perl
+				;;
+			*) die "nothing is known of what \"$need\" needs" ;;
+		esac
+	done
 }
 
 # See to it that everything needed is there, installing it where that is
