@@ -40,7 +40,7 @@ build_postgres()
 	cd postgresql-*/ && env "${sanitizer_options[@]}" CFLAGS="$cflags" ./configure --prefix="$dir" --enable-cassert \
 		--enable-debug --enable-tap-tests --without-readline --without-zlib --without-icu "$@" &&
 		for component in . src/test/isolation; do
-			env "${sanitizer_options[@]}" make -s -j "$(nproc)" -C "$component" all install || return
+			env "${sanitizer_options[@]}" make -s -j "$(nproc)" -C "$component" install || return
 		done
 }
 
