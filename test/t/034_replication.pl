@@ -10,7 +10,7 @@ use DatastreamTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $publisher = new_node('publisher', conf => [ with_workers('wal_level = logical') ]);
+my $publisher = new_node('publisher', options => { allows_streaming => 'logical' }, conf => [ with_workers() ]);
 my $subscriber = new_node('subscriber', conf => [ with_workers() ]);
 
 # Both have workers that have done something, and have said so.
@@ -38,8 +38,6 @@ is_served($publisher, 'postgres', 'publisher with publications');
 $publisher->safe_psql(
 	'postgres', q{
 	SET client_min_messages = error;
-	SELECT ds_set_retention('{"name": "fast"}', 'seconds', '1 day');
-	SELECT count(*) FROM ds_apply_retention();
 	SELECT ds_update_tags(test.stream('all'), '{"place": {"floor": 2}}');
 	SELECT ds_delete_streams('{"name": "label"}')});
 is_served($publisher, 'postgres', 'publisher');
