@@ -13,9 +13,10 @@ sanitizer_options=(
 	UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
 )
 
-# Fetch the source of the distribution's package for a major version to the
-# current directory, with lists of packages of its own, and name its directory.
-# Returns false if it cannot be had.
+# Fetch the source that the distribution's package for a major version is made
+# from and unpack it into the current directory, with lists of packages of its
+# own and without Debian's changes, which would have it installed into the
+# system.  Returns false if it cannot be had.
 fetch_source()
 {
 	local major=$1 release lists="$PWD/apt" apt
@@ -25,23 +26,23 @@ fetch_source()
 	echo "deb-src $(debian_mirror) $release main" >"$lists/sources.list"
 	apt=(-o Dir::Etc::SourceList="$lists/sources.list" -o Dir::Etc::SourceParts=-
 		-o Dir::State::Lists="$lists/lists" -o Dir::Cache="$lists/cache" -o APT::Sandbox::User=root)
-	apt-get "${apt[@]}" update && apt-get "${apt[@]}" source "postgresql-$major"
+	apt-get "${apt[@]}" update && apt-get "${apt[@]}" source --download-only "postgresql-$major" &&
+		as_user tar -xf "postgresql-$major"_*.orig.tar.bz2
 }
 
-# Build PostgreSQL's source in the current directory and install it into DIRECTORY.
+# Build PostgreSQL's source, below the current directory, and install it into
+# DIRECTORY; as a user who can write nowhere else.
 #
-#	build_postgres DIRECTORY CFLAGS CONFIGURE_OPTION...
+#	build_postgres DIRECTORY CFLAGS
 build_postgres()
 {
-	local dir=$1 cflags=$2 component
-	shift 2
-
-	# the tests that configure makes may leak
-	cd postgresql-*/ && env "${sanitizer_options[@]}" CFLAGS="$cflags" ./configure --prefix="$dir" --enable-cassert \
-		--enable-debug --enable-tap-tests --without-readline --without-zlib --without-icu "$@" &&
-		for component in . src/test/isolation; do
-			env "${sanitizer_options[@]}" make -s -j "$(nproc)" -C "$component" install || return
-		done
+	# programs that are part of the build may leak, too
+	as_user env "${sanitizer_options[@]}" CFLAGS="$2" sh -c '
+		cd postgresql-*/ &&
+		./configure --prefix="$1" --enable-cassert --enable-debug --enable-tap-tests \
+			--without-readline --without-zlib --without-icu &&
+		make -s -j "$2" install &&
+		make -s -C src/test/isolation install' sh "$1" "$(nproc)"
 }
 
 # Run suites with a PostgreSQL built from source.
@@ -60,6 +61,7 @@ run_source()
 	dir=${DS_BUILD_DIR:-$work/build}/$name-$major
 	if ! [ -e "$dir/complete" ]; then
 		mkdir -p "$dir/source"
+		[ -z "$server_user" ] || chown "$server_user" "$dir" "$dir/source"
 		cd "$dir/source" || exit 1
 		if ! fetch_source "$major" >"$log" 2>&1; then
 			tail -n 5 "$log"
@@ -68,7 +70,7 @@ run_source()
 			return
 		fi
 		echo "building it; this takes some minutes"
-		if ! (build_postgres "$dir" "$cflags") >"$log" 2>&1; then
+		if ! build_postgres "$dir" "$cflags" >"$log" 2>&1; then
 			tail -n 40 "$log"
 			fail "$name: PostgreSQL could not be built"
 			cd "$work" && rm -rf "$dir"
