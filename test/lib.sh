@@ -129,7 +129,8 @@ install_packages()
 }
 
 # See to it that everything needed is there, installing it where that is
-# possible without asking anybody.  Sets pg_config.
+# possible without asking anybody.  Sets pg_config, and installed_pg_config to what
+# stays the same when pg_config becomes that of a copy.
 require_packages()
 {
 	local missing
@@ -138,6 +139,7 @@ require_packages()
 	missing=$(missing_packages "$@" | tr ' ' '\n' | sort -u | tr '\n' ' ')
 	[ -z "$missing" ] || install_packages $missing || die "$reason"
 	find_pg_config || die "no complete installation of PostgreSQL found"
+	installed_pg_config=$pg_config
 	pg_version=$("$pg_config" --version)
 	pg_version=${pg_version#PostgreSQL }
 }

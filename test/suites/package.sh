@@ -23,6 +23,7 @@ package_contents()
 
 # Does the extension work that is in the package?
 package_works() (
+	pg_config=$installed_pg_config
 	copy_postgres "$work/package/root"
 	as_user dpkg-deb -x "$1" "$work/package/root"
 	export PGPORT=5433
@@ -42,7 +43,7 @@ run_package()
 	local major=${pg_version%%[!0-9]*} deb status
 
 	heading "Debian package"
-	if [[ ${installed_pg_config:=$pg_config} != /usr/lib/postgresql/$major/bin/pg_config ]]; then
+	if [[ $installed_pg_config != /usr/lib/postgresql/$major/bin/pg_config ]]; then
 		skip package "this PostgreSQL is not one of Debian's packages"
 		return
 	fi
