@@ -5,10 +5,14 @@ MODULE_big = datastream
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 PGFILEDESC = "datastream - time series at many granularities"
 
-# The library's own functions are its own, also where the server has one of the
-# same name.
-SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
+# The library's names are its own, also where the server or another library has
+# the same: only what src/exports.list has can be seen from outside.
 comma := ,
+SHLIB_LINK += $(if $(filter linux freebsd netbsd openbsd,$(PORTNAME)),-Wl$(comma)-Bsymbolic$(comma)--version-script=$(srcdir)/src/exports.list)
+
+# No code for the server's JIT compiler: what it takes over into a query calls
+# the rest of the library by name, among the names of all libraries.
+override with_llvm := no
 
 # What CREATE EXTENSION runs is put together from these files, in this order.
 SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/retention.sql sql/aggregates.sql
@@ -50,6 +54,8 @@ include $(PGXS)
 
 # Any header may matter to any object.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+$(shlib): $(srcdir)/src/exports.list
 
 # The inner loops over a block's values gain from vectorisation.  A user's own
 # optimisation level, given in CFLAGS or COPT, stays.
