@@ -124,6 +124,13 @@ extern void BuildDictionary(Dictionary *dictionary, const ByteString *strings, i
 extern void EncodeDictionary(StringInfo buf, const Dictionary *dictionary, int count);
 extern void DecodeDictionary(Reader *reader, Dictionary *dictionary, int count);
 
+/*
+ * An array for the time of a call, to be freed with pfree().  Arrays of a whole
+ * block are not on the stack: nested calls of encoders would take hundreds of
+ * kilobytes of it, wherever in a query a datapoint is appended.
+ */
+#define ScratchArray(type, count)	((type *) palloc(sizeof(type) * Max((count), 1)))
+
 /* Makes room for "size" more bytes at the end of buf, and returns where. */
 static inline uint8 *
 WriteRoom(StringInfo buf, int size)

@@ -567,9 +567,9 @@ MedianValue(Median *median)
 static void
 WriteBins(StringInfo buf, const BinList *list)
 {
-	int64		indexes[BINS_AT_ONCE];
-	int64		counts[BINS_AT_ONCE];
-	double		only[BINS_AT_ONCE];
+	int64	   *indexes = ScratchArray(int64, BINS_AT_ONCE);
+	int64	   *counts = ScratchArray(int64, BINS_AT_ONCE);
+	double	   *only = ScratchArray(double, BINS_AT_ONCE);
 
 	WriteVarint(buf, list->length);
 	for (int done = 0; done < list->length; done += BINS_AT_ONCE)
@@ -588,14 +588,18 @@ WriteBins(StringInfo buf, const BinList *list)
 		EncodeInts(buf, counts, n);
 		EncodeDoubles(buf, only, n);
 	}
+
+	pfree(indexes);
+	pfree(counts);
+	pfree(only);
 }
 
 static void
 ReadBins(Median *median, BinList *list, Reader *reader)
 {
-	int64		indexes[BINS_AT_ONCE];
-	int64		counts[BINS_AT_ONCE];
-	double		only[BINS_AT_ONCE];
+	int64	   *indexes = ScratchArray(int64, BINS_AT_ONCE);
+	int64	   *counts = ScratchArray(int64, BINS_AT_ONCE);
+	double	   *only = ScratchArray(double, BINS_AT_ONCE);
 	uint64		length = ReadVarint(reader);
 
 	for (uint64 done = 0; done < length; done += BINS_AT_ONCE)
@@ -617,6 +621,10 @@ ReadBins(Median *median, BinList *list, Reader *reader)
 			CountInBin(median, list, (int32) indexes[i], counts[i], only[i]);
 		}
 	}
+
+	pfree(indexes);
+	pfree(counts);
+	pfree(only);
 }
 
 /*
