@@ -103,6 +103,7 @@ extern void ReadPacked(Reader *reader, uint64 *numbers, int count, int flags);
 /* codec_int.c */
 extern void EncodeInts(StringInfo buf, const int64 *values, int count);
 extern void DecodeInts(Reader *reader, int64 *values, int count);
+extern void EncodeConstant(StringInfo buf, int64 value);
 extern bool DecodeConstant(Reader *reader, uint64 *value);
 extern void PlanInts(const int64 *values, int count, IntPlan *plan);
 extern void EstimateInts(const int64 *values, int count, IntPlan *plan);

@@ -103,20 +103,22 @@ EncodeTimes(StringInfo buf, const DataBlock *block)
 	uint64		unit = 0;
 	uint64		last_interval = 0;
 	uint64		last_units = 0;
+	bool		regular = true; /* all intervals are equal */
 	bool		seconds;
 
 	if (block->times[0] < STREAM_TIME_MIN || block->times[nintervals] > STREAM_TIME_MAX)
 		elog(ERROR, "times of a block are out of range");
 
-	intervals = ScratchArray(int64, nintervals);
 	for (int i = 0; i < nintervals; i++)
 	{
-		intervals[i] = block->times[i + 1] - block->times[i];
-		if (intervals[i] < 0)
+		int64		interval = block->times[i + 1] - block->times[i];
+
+		if (interval < 0)
 			elog(ERROR, "times of a block are not in order");
-		if (intervals[i] != last_interval)
+		if (interval != last_interval)
 		{
-			last_interval = intervals[i];
+			regular = regular && i == 0;
+			last_interval = interval;
 			unit = GreatestCommonDivisor(last_interval, unit);
 		}
 	}
@@ -124,19 +126,28 @@ EncodeTimes(StringInfo buf, const DataBlock *block)
 	seconds = unit % SECOND == 0 && block->times[0] % SECOND == 0;
 	WriteVarint(buf, seconds ? unit / SECOND * 2 + 1 : unit * 2);
 	WriteVarint(buf, seconds ? block->times[0] / SECOND : block->times[0]);
-
-	last_interval = 0;
-	for (int i = 0; i < nintervals && unit != 0; i++)
+	if (unit == 0)
+		return;
+	if (regular)
 	{
-		if (intervals[i] != last_interval)
+		EncodeConstant(buf, 1);
+		return;
+	}
+
+	intervals = ScratchArray(int64, nintervals);
+	last_interval = 0;
+	for (int i = 0; i < nintervals; i++)
+	{
+		uint64		interval = block->times[i + 1] - block->times[i];
+
+		if (interval != last_interval)
 		{
-			last_interval = intervals[i];
+			last_interval = interval;
 			last_units = last_interval / unit;
 		}
 		intervals[i] = last_units;
 	}
-	if (unit != 0)
-		EncodeInts(buf, intervals, nintervals);
+	EncodeInts(buf, intervals, nintervals);
 	pfree(intervals);
 }
 

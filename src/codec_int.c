@@ -607,6 +607,16 @@ ReadDictionary(Reader *reader, int64 *values, int count)
 }
 
 /*
+ * Appends the encoding of any number of integers that are all equal.
+ */
+void
+EncodeConstant(StringInfo buf, int64 value)
+{
+	WriteByte(buf, 0);
+	WriteVarint(buf, ZigZag(value));
+}
+
+/*
  * Reads the encoding of integers if they are all equal, and sets *value to them;
  * else reads nothing and returns false.
  */
