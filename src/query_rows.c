@@ -417,6 +417,10 @@ DownsampledNumber(const Value *value, ValueDownsampler downsampler, double *numb
 	const char *key = ValueDownsamplerKey(downsampler);
 	JsonbValue	found;
 
+	if (!JB_ROOT_IS_OBJECT(value->json))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is neither a number nor an object")));
 	if (getKeyJsonValueFromContainer(&value->json->root, key, strlen(key), &found) == NULL ||
 		found.type != jbvNumeric)
 		return false;

@@ -70,10 +70,10 @@ ResultBool(int row, int attribute)
 }
 
 /*
- * The datapoints in a column of type ds_block of a result; null is none.
+ * The datapoints in a column with the head of a stream of a result; null is none.
  */
 static DataBlock *
-ResultRows(int row, int attribute, MemoryContext context)
+ResultRows(const pg_uuid_t *id, int row, int attribute, MemoryContext context)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
@@ -83,13 +83,25 @@ ResultRows(int row, int attribute, MemoryContext context)
 	if (isnull)
 		rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
 	else
-	{
-		rows = DecodeBlock(PG_DETOAST_DATUM(value), COLUMN_ALL);
-		CheckBlockColumns(rows, COLUMN_BIT(COLUMN_DATAPOINT));
-	}
+		rows = DecodeHead(id, value);
 	MemoryContextSwitchTo(old_context);
 
 	return rows;
+}
+
+/*
+ * Checks that what a head holds is what is recorded of it.
+ */
+void
+CheckHead(const StreamHead *head)
+{
+	const DataBlock *rows = head->rows;
+
+	if (rows->count > 0 && rows->times[rows->count - 1] != head->latest)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("head of stream \"%s\" is damaged", StreamIdToString(&head->def.id)),
+				 errdetail("Its last datapoint is not at the time that is recorded as the latest.")));
 }
 
 static Datum
@@ -381,7 +393,8 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	head->undelivered = ResultBool(0, LOCK_UNDELIVERED);
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
 	head->wake = false;
-	head->rows = ResultRows(0, LOCK_HEAD, context);
+	head->rows = ResultRows(id, 0, LOCK_HEAD, context);
+	CheckHead(head);
 	ItemPointerSetInvalid(&head->place);
 	SPI_freetuptable(SPI_tuptable);
 	RememberStream(&head->def);
@@ -521,7 +534,7 @@ ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
 				   "SELECT head FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, true);
 	if (SPI_processed > 0)
-		rows = ResultRows(0, 1, context);
+		rows = ResultRows(id, 0, 1, context);
 	SPI_freetuptable(SPI_tuptable);
 
 	if (rows == NULL)

@@ -339,8 +339,8 @@ LoadSources(const pg_uuid_t *id, DeriveSource **sources, int *nsources)
 
 		source->def.id = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1, &isnull));
 		source->name = SPI_getvalue(tuple, desc, 2);
-		source->granularity = ParseGranularity(SPI_getvalue(tuple, desc, 3));
-		source->def.highest = highest != NULL ? ParseGranularity(highest) : source->granularity;
+		source->granularity = StoredGranularity(id, tuple, desc, 3);
+		source->def.highest = highest != NULL ? StoredGranularity(&source->def.id, tuple, desc, 4) : source->granularity;
 		source->granularity_given = (source->granularity != source->def.highest);
 	}
 }

@@ -259,7 +259,9 @@ NumericFromValue(const Value *value)
 
 	if (value->kind != VALUE_JSON || !JsonbExtractScalar(&value->json->root, &scalar) ||
 		scalar.type != jbvNumeric)
-		elog(ERROR, "value is not a number");
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is not a number")));
 	return scalar.val.numeric;
 }
 
