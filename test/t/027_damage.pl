@@ -14,7 +14,7 @@ use DatastreamTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $rounds = $ENV{DAMAGE_ROUNDS} || 300;
+my $rounds = $ENV{DAMAGE_ROUNDS} || 120;
 my $seed = $ENV{DAMAGE_SEED} || int(rand(1_000_000));
 note("DAMAGE_SEED=$seed DAMAGE_ROUNDS=$rounds");
 
