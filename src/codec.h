@@ -113,6 +113,7 @@ extern const char *IntsEncodingName(Reader reader);
 /* codec_double.c */
 extern void EncodeDoubles(StringInfo buf, const double *values, int count);
 extern void DecodeDoubles(Reader *reader, double *values, int count);
+extern bool DoublesAreFinite(const double *values, int count);
 extern const char *DoublesEncodingName(Reader reader);
 
 /* codec_xor.c */

@@ -690,6 +690,23 @@ DecodeDoubles(Reader *reader, double *values, int count)
 	}
 }
 
+/*
+ * Whether there is neither an infinity nor NaN among doubles: all bits of the
+ * exponent are set in these, so that one more of it is carried into the sign.
+ */
+bool
+DoublesAreFinite(const double *values, int count)
+{
+	const uint64 exponent = UINT64CONST(0x7FF0000000000000);
+	const uint64 exponent_one = UINT64CONST(0x0010000000000000);
+	uint64		carries = 0;
+
+	for (int i = 0; i < count; i++)
+		carries |= (DoubleToBits(values[i]) & exponent) + exponent_one;
+
+	return (carries & SIGN_BIT) == 0;
+}
+
 /* What people call the encoding of doubles that is read next */
 const char *
 DoublesEncodingName(Reader reader)

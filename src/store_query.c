@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "codec.h"
 #include "compat.h"
@@ -308,16 +306,10 @@ static void
 CheckDecoded(const DataBlock *rows, uint32 columns)
 {
 	const Column *datapoints = BlockColumn(rows, COLUMN_DATAPOINT);
-	bool		finite = true;
 
 	if ((BlockColumnMask(rows) & columns) != columns)
 		ReportDamagedBlock("It lacks columns that blocks in its place have.");
-	if (datapoints == NULL)
-		return;
-
-	for (int i = 0; i < rows->count; i++)
-		finite &= isfinite(datapoints->numbers[i]) != 0;
-	if (!finite)
+	if (datapoints != NULL && !DoublesAreFinite(datapoints->numbers, rows->count))
 		ReportDamagedBlock("It has a number that is not finite.");
 }
 
