@@ -411,8 +411,13 @@ StateFrequencies(const ValueState *state)
 	return result;
 }
 
+/*
+ * The median.  What version 0.1.0 kept of many numbers does not know their
+ * extremes, so those of the bucket are looked at as well.
+ */
 Value
 StateMedian(const ValueState *state)
 {
-	return IsUnknown(state, VALUE_MEDIAN) ? NullValue : MedianValue(state->median);
+	return IsUnknown(state, VALUE_MEDIAN) ? NullValue :
+		WithinExtremes(MedianValue(state->median), StateMin(state), StateMax(state));
 }

@@ -149,4 +149,18 @@ MergeExtreme(const ValueState *state, Value *extreme, const Value *number, int d
 		ReplaceExtreme(state, extreme, number, direction);
 }
 
+/*
+ * Returns the number between two extremes, null for one that is not known, that
+ * is nearest to a number.
+ */
+static inline Value
+WithinExtremes(Value number, Value min, Value max)
+{
+	if (min.kind != VALUE_NULL && CompareNumbers(&number, &min) < 0)
+		return min;
+	if (max.kind != VALUE_NULL && CompareNumbers(&number, &max) > 0)
+		return max;
+	return number;
+}
+
 #endif							/* DS_VALUE_STATE_H */
