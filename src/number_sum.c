@@ -171,6 +171,18 @@ AddDecimalSquare(NumberSum *sum, Numeric number)
 }
 
 /*
+ * Adds a number as it was measured: of integers all digits, whatever their size.
+ */
+void
+AddNumber(NumberSum *sum, const Value *number)
+{
+	if (number->kind == VALUE_DOUBLE && fabs(number->number) < DOUBLE_INTEGER_MAX)
+		AddDouble(sum, number->number);
+	else
+		AddDecimal(sum, NumericFromValue(number));
+}
+
+/*
  * Adds the result of an earlier sum; null is one that is not known.
  */
 void

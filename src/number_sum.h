@@ -40,6 +40,7 @@ extern void SpillUnits(NumberSum *sum);
 extern void AddDouble(NumberSum *sum, double number);
 extern void AddDecimal(NumberSum *sum, Numeric number);
 extern void AddDecimalSquare(NumberSum *sum, Numeric number);
+extern void AddNumber(NumberSum *sum, const Value *number);
 extern void AddStoredNumber(NumberSum *sum, const Value *number);
 extern void AddSum(NumberSum *sum, const NumberSum *other);
 

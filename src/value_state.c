@@ -166,7 +166,7 @@ AddRun(ValueState *state, const double *numbers, int n)
 {
 	const int	scale = state->decimals;
 	const double power = DoublePowers[scale];
-	const double limit = state->binary_integers ? BINARY_MAX : DOUBLE_INTEGER_MAX;
+	const double limit = state->binary_integers ? BINARY_INTEGER_MAX : DOUBLE_INTEGER_MAX;
 	int64		units_sum = 0;
 	uint128		units_squares = 0;
 	int			binary_count = 0;

@@ -37,7 +37,7 @@ typedef struct ValueState
 	bool		numeric;		/* of a numeric stream */
 	bool		high_accuracy;
 	uint32		downsamplers;	/* of the stream */
-	bool		binary_integers;	/* integers beyond 53 bits are added as
+	bool		binary_integers;	/* integers of 54 to 80 bits are added as
 									 * binary fractions */
 	MemoryContext context;		/* for what does not fit in here */
 
@@ -81,6 +81,12 @@ typedef struct ValueParts
 
 /* Doubles beyond this would leave the range of double when squared. */
 #define BINARY_MAX			1e100
+
+/*
+ * Integers up to this may be added as binary fractions: of millions of them no
+ * digit is lost.
+ */
+#define BINARY_INTEGER_MAX	0x1p80
 
 /* Whether the stream has a downsampler */
 #define HAS(state, d) \

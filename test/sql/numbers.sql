@@ -27,7 +27,7 @@ DECLARE
 		value_downsamplers => '{mean,sum,min,max,sum_squares,std_dev,median}');
 BEGIN
 	PERFORM ds_append_multiple(jsonb_agg(jsonb_build_object('stream_id', id, 'value', vals[1 + i % cardinality(vals)],
-		'timestamp', timestamptz '2024-01-01' + i * interval '1 s'))) FROM generate_series(0, 1201) i;
+		'timestamp', timestamptz '2024-01-01' + i * interval '1 s'))) FROM generate_series(0, 1199) i;
 	PERFORM ds_append(id, 0, '2024-01-02');
 	PERFORM ds_downsample_streams(jsonb_build_object('stream_id', id));
 	RETURN v FROM ds_get_data(id, 'days');
@@ -76,3 +76,88 @@ SELECT v FROM old_blocks, ds_get_data(id, 'hours', value_downsamplers => '{media
 SELECT FROM ds_downsample_streams('{"name": "old"}');
 SELECT FROM ds_downsample_streams('{"name": "old exact"}');
 SELECT v, times->'z' AS last FROM old_blocks, ds_get_data(id, '6hours');
+
+-- A sum of integers keeps all their digits, whatever the order of its sources,
+-- and so does one of decimals, up to the one rounding of its result.
+CREATE FUNCTION sum_of(VARIADIC vals numeric[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	prefix text := 'sum_of ' || vals::text;
+	sources uuid[] := ARRAY(SELECT ds_ensure_stream(jsonb_build_object('name', prefix, 'n', i)) FROM generate_subscripts(vals, 1) i ORDER BY i);
+	id uuid := ds_ensure_stream(jsonb_build_object('name', prefix, 'n', 0), derive_op => 'sum', derive_from => to_jsonb(sources));
+BEGIN
+	FOR i IN 1 .. cardinality(vals) LOOP
+		PERFORM ds_append(sources[i], vals[i], '2024-01-01');
+	END LOOP;
+	RETURN (SELECT v FROM ds_get_data(id, 'seconds'));
+END
+$$;
+SELECT sum_of(9007199254740992, 1, -9007199254740992) AS one, sum_of(1, 9007199254740992, -9007199254740992) AS one,
+	sum_of(1e300, 9007199254740992, 1, -1e300, -9007199254740992) AS one, sum_of(9007199254740992, 1) AS long,
+	sum_of(9007199254740993, -1, 0.5) AS half, sum_of(1e200, 0.5, -1e200) AS half,
+	sum_of(0.1, 0.2) AS decimal, sum_of(0.1, 0.7, -0.1, 5e-324::float8::numeric) AS decimal, sum_of(NULL, 5) AS five;
+SELECT sum_of(1.5e308, 1.5e308, -1.5e308) = '1.5e308' AS right, sum_of(1.5e308, 1.5e308) = '3e308' AS beyond_doubles;
+
+-- A difference beyond doubles is none beyond numbers.
+CREATE FUNCTION change(first numeric, second numeric, length interval, operator text DEFAULT 'derivative', args jsonb DEFAULT NULL)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	tags jsonb := jsonb_build_object('name', 'change', 'of', jsonb_build_array(first, second, length, operator, args));
+	source uuid := ds_ensure_stream(tags || '{"part": "source"}', '{}', NULL, 'milliseconds');
+	resets uuid := ds_ensure_stream(tags || '{"part": "resets"}', '{}', NULL, 'milliseconds', value_type => 'nominal');
+	id uuid := ds_ensure_stream(tags || '{"part": "change"}', '{}', NULL, 'milliseconds', derive_op => operator, derive_args => args,
+		derive_from => CASE operator WHEN 'derivative' THEN to_jsonb(source)
+			ELSE jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', resets), source) END);
+BEGIN
+	PERFORM ds_append(source, first, '2024-01-01');
+	PERFORM ds_append(source, second, '2024-01-01'::timestamptz + length);
+	RETURN (SELECT v FROM ds_get_data(id, 'milliseconds'));
+END
+$$;
+SELECT change(-1.5e308, 1.5e308, '10 s') = '3e307' AS right, change(1.5e308, -1.5e308, '10 s') = '-3e307' AS right,
+	change(0, 1e308, '1 ms') = '1e311' AS beyond_doubles, change(9007199254740993, 9007199254740995, '1 s') AS two,
+	change(1e308, 1.7e308, '1 hour', 'counter_derivative')::numeric / 1e308 - 0.7 / 3600 < 1e-18 AS counter,
+	change(18446744073709551615, 1, '2 s', 'counter_derivative', '{"max_value": 18446744073709551616}') AS one,
+	change(1.6e308, 1e300, '1 s', 'counter_derivative', '{"max_value": 1.7e308}') = '1.0000001e307' AS overflow;
+
+-- Sums of buckets, and of several levels of them
+SELECT b->'s' AS sum, b->'q' AS squares FROM bucket('cancelled', '{}', 9007199254740992, 1, -9007199254740992, 0, 0, 0) b;
+SELECT b->'s' = '0' AS zero, b->'m' = '0' AS mean, b->'d' = '1.5e308' AS std_dev
+FROM bucket('large', '{}', 1.5e308, 1.5e308, -1.5e308, -1.5e308, 1.5e308, -1.5e308) b;
+SELECT ds_sum(x) AS one FROM (VALUES (9007199254740992::float8), (1), (-9007199254740992)) v(x);
+SELECT ds_sum(x) AS one FROM (VALUES (9e99::float8), (1e50), (1e16), (1), (-9e99), (-1e16), (-1e50)) v(x);
+SELECT ds_sum(x) = 1.5e308 AS right, ds_mean(x) = 0.5e308 AS mean, ds_std_dev(x) > 1.4e308 AS std_dev
+FROM (VALUES (1.5e308::float8), (1.5e308), (-1.5e308)) v(x);
+
+-- ds_get_series raises an error for what is beyond doubles, and only if it is
+-- asked for.
+SELECT ds_ensure_stream('{"name": "beyond doubles"}') AS id \gset
+SELECT FROM ds_append(:'id', 1e200, '2024-01-01 00:00:00');
+SELECT FROM ds_append(:'id', 1e400, '2024-01-01 00:00:01');
+SELECT FROM ds_append(:'id', 0, '2024-01-02');
+SELECT FROM ds_downsample_streams('{"name": "beyond doubles"}');
+SELECT raises($$SELECT value FROM ds_get_series(stream('beyond doubles'), 'seconds')$$);
+SELECT raises($$SELECT sum_squares FROM ds_get_series(stream('beyond doubles'), 'seconds') LIMIT 1$$);
+SELECT raises($$SELECT max FROM ds_get_series(stream('beyond doubles'), 'days')$$);
+SELECT value FROM ds_get_series(:'id', 'seconds', "end" => '2024-01-01');
+SELECT count, min FROM ds_get_series(:'id', 'days');
+SELECT v = '1e400' AS right FROM ds_get_data(:'id', 'seconds', '2024-01-01 00:00:01', '2024-01-01 00:00:01');
+
+-- Values are one and the same however they are written, and long integers that
+-- differ are not; there is no negative zero.
+SELECT ds_ensure_stream('{"name": "equal"}', value_downsamplers => '{min,max,most_often,least_often,frequencies}') AS id \gset
+SELECT count(ds_append(:'id', v, '2024-01-01'::timestamptz + n * interval '1 s')) FROM (VALUES
+	(1, '1'), (2, '1.0'), (3, '1e0'), (4, '-0.0'), (5, '0'), (6, '9007199254740992'), (7, '9007199254740993'),
+	(8, '9007199254740993.0'), (9, '9007199254740992e0'), (10, '1000e-3')) t(n, v);
+SELECT FROM ds_append(:'id', 0, '2024-01-02');
+SELECT FROM ds_downsample_streams('{"name": "equal"}');
+SELECT jsonb_pretty(v) FROM ds_get_data(:'id', 'days');
+SELECT change(0, -5e-324::float8::numeric, '10 s') AS zero;
+
+-- Counts and times of many datapoints
+SELECT ds_ensure_stream('{"name": "counted"}', '{}', '{min,max,mean}') AS id \gset
+SELECT count(ds_append(:'id', jsonb_build_object('c', 999999999999999, 'm', 1, 's', 999999999999999, 'l', 1, 'u', 1),
+	'2024-01-01'::timestamptz + n * interval '1 s')) FROM generate_series(0, 8999) n;
+SELECT FROM ds_append(:'id', 0, '2024-01-02');
+SELECT FROM ds_downsample_streams('{"name": "counted"}');
+SELECT v, times->'m' AS mean FROM ds_get_data(:'id', '6hours', "end" => '2024-01-01');
+SELECT count, sum, mean, middle FROM ds_get_series(:'id', '6hours', "end" => '2024-01-01');
