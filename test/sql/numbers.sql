@@ -155,9 +155,13 @@ SELECT change(0, -5e-324::float8::numeric, '10 s') AS zero;
 
 -- Counts and times of many datapoints
 SELECT ds_ensure_stream('{"name": "counted"}', '{}', '{min,max,mean}') AS id \gset
-SELECT count(ds_append(:'id', jsonb_build_object('c', 999999999999999, 'm', 1, 's', 999999999999999, 'l', 1, 'u', 1),
-	'2024-01-01'::timestamptz + n * interval '1 s')) FROM generate_series(0, 8999) n;
+SELECT ds_append_multiple(jsonb_agg(jsonb_build_object('stream_id', :'id',
+	'value', '{"c": 999999999999999, "m": 1, "s": 999999999999999, "l": 1, "u": 1}'::jsonb,
+	'timestamp', '2024-01-01'::timestamptz + n * interval '1 s'))) FROM generate_series(0, 8999) n;
 SELECT FROM ds_append(:'id', 0, '2024-01-02');
 SELECT FROM ds_downsample_streams('{"name": "counted"}');
 SELECT v, times->'m' AS mean FROM ds_get_data(:'id', '6hours', "end" => '2024-01-01');
 SELECT count, sum, mean, middle FROM ds_get_series(:'id', '6hours', "end" => '2024-01-01');
+
+DROP TABLE old_blocks;
+DROP FUNCTION value, bucket, sum_of, change;
