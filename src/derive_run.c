@@ -93,9 +93,9 @@ ChangePerSecond(const Value *from, const Value *to, const Value *offset, int64 i
 	if (change == NULL)
 		return false;
 
-	*result = NumberFromNumeric(DivideNumeric(change, interval, high_accuracy ? EXACT_DIGITS : DOUBLE_DIGITS),
-								high_accuracy);
-	return result->kind != VALUE_DOUBLE || isfinite(result->number);
+	*result = DivideNumber(change, interval, high_accuracy ? EXACT_DIGITS : DOUBLE_DIGITS,
+						   high_accuracy);
+	return true;
 }
 
 /*

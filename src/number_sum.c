@@ -79,6 +79,29 @@ ScaleUnits(int128 *units, int exponent)
 }
 
 /*
+ * Removes zeros at the end of the decimals; of 0, all of them.
+ */
+void
+StripZeros(int128 *units, int *scale)
+{
+	for (int zeros = 16; zeros > 0; zeros /= 2)
+	{
+		int128		power = Int128Power(zeros);
+
+		while (*scale >= zeros)
+		{
+			/* from 64 bits where that is enough, which is quicker */
+			bool		small = *units == (int64) *units;
+
+			if (small ? (int64) *units % (int64) power != 0 : *units % power != 0)
+				break;
+			*units = small ? (int64) *units / (int64) power : *units / power;
+			*scale -= zeros;
+		}
+	}
+}
+
+/*
  * Moves the units to the numeric part.
  */
 void
@@ -277,24 +300,6 @@ SumToNumeric(const NumberSum *sum)
 			result = AddNumeric(result, NumericFromDoubleExactly(binary.low));
 	}
 	return result;
-}
-
-/*
- * Removes zeros at the end of the decimals.
- */
-static void
-StripZeros(int128 *units, int *scale)
-{
-	for (int zeros = 8; zeros > 0; zeros /= 2)
-	{
-		int128		power = Int128Power(zeros);
-
-		while (*scale >= zeros && *units % power == 0)
-		{
-			*units /= power;
-			*scale -= zeros;
-		}
-	}
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct NumberSum
 } NumberSum;
 
 extern bool ScaleUnits(int128 *units, int exponent);
+extern void StripZeros(int128 *units, int *scale);
 extern void AddScaledUnits(NumberSum *sum, int128 units, int scale);
 extern void SpillUnits(NumberSum *sum);
 extern void AddDouble(NumberSum *sum, double number);

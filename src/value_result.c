@@ -34,7 +34,8 @@ UsesNumeric(const ValueState *state)
 }
 
 /*
- * Computes n * q - s^2 in integers; *scale is set to the decimals of s.
+ * Computes n * q - s^2 in integers; *scale is set to the decimals of s, without
+ * zeros at the end, so that it does not depend on how the sums came about.
  * Returns false if they are too large for that.
  */
 static bool
@@ -42,11 +43,15 @@ ScaledMoment(const ValueSums *sums, double *moment, int *scale)
 {
 	int128		sum = sums->sum.units;
 	int128		squares = sums->squares.units;
+	int			sum_scale = sums->sum.scale;
+	int			squares_scale = sums->squares.scale;
 	int128		result;
 
-	*scale = Max(sums->sum.scale, (sums->squares.scale + 1) / 2);
-	if (!ScaleUnits(&sum, *scale - sums->sum.scale) ||
-		!ScaleUnits(&squares, 2 * *scale - sums->squares.scale) ||
+	StripZeros(&sum, &sum_scale);
+	StripZeros(&squares, &squares_scale);
+	*scale = Max(sum_scale, (squares_scale + 1) / 2);
+	if (!ScaleUnits(&sum, *scale - sum_scale) ||
+		!ScaleUnits(&squares, 2 * *scale - squares_scale) ||
 		fabs((double) sum) > 0x1p62 ||
 		fabs((double) squares) * (double) sums->count > 0x1p124)
 		return false;
@@ -275,8 +280,7 @@ StateMean(const ValueState *state)
 
 		if (sum == NULL)
 			return NullValue;
-		return NumberFromNumeric(DivideNumeric(sum, state->count, HIGH_ACCURACY_DIGITS),
-								 state->high_accuracy);
+		return DivideNumber(sum, state->count, HIGH_ACCURACY_DIGITS, state->high_accuracy);
 	}
 
 	divisor = (int128) state->count * Int128Power(total.scale);
@@ -369,7 +373,7 @@ StateStdDev(const ValueState *state)
 			return NullValue;
 		numeric = DivideNumeric(SquareRootNumeric(numeric, HIGH_ACCURACY_DIGITS),
 								state->count, HIGH_ACCURACY_DIGITS);
-		return NumberFromNumeric(numeric, state->high_accuracy);
+		return RoundedNumber(numeric, state->high_accuracy);
 	}
 
 	if (state->rounded.count == 0 && ScaledMoment(&state->exact, &moment, &scale))

@@ -79,8 +79,9 @@ typedef struct ValueParts
 
 #define MOMENT_UNKNOWN		(-HUGE_VAL)
 
-/* Doubles beyond this would leave the range of double when squared. */
+/* Doubles beyond these would leave the range of double when squared. */
 #define BINARY_MAX			1e100
+#define BINARY_MIN			1e-100
 
 /*
  * Integers up to this may be added as binary fractions: of millions of them no
