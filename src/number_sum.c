@@ -79,26 +79,39 @@ ScaleUnits(int128 *units, int exponent)
 }
 
 /*
+ * Divides units by a power of ten if that leaves no rest.  In 64 bits, where that
+ * is enough, it takes a fraction of the time.
+ */
+static inline bool
+DivideUnits(int128 *units, int64 power)
+{
+	if (likely(*units == (int64) *units))
+	{
+		if ((int64) *units % power != 0)
+			return false;
+		*units = (int64) *units / power;
+	}
+	else
+	{
+		if (*units % power != 0)
+			return false;
+		*units /= power;
+	}
+	return true;
+}
+
+/*
  * Removes zeros at the end of the decimals; of 0, all of them.
  */
 void
 StripZeros(int128 *units, int *scale)
 {
-	for (int zeros = 16; zeros > 0; zeros /= 2)
-	{
-		int128		power = Int128Power(zeros);
-
-		while (*scale >= zeros)
-		{
-			/* from 64 bits where that is enough, which is quicker */
-			bool		small = *units == (int64) *units;
-
-			if (small ? (int64) *units % (int64) power != 0 : *units % power != 0)
-				break;
-			*units = small ? (int64) *units / (int64) power : *units / power;
-			*scale -= zeros;
-		}
-	}
+	if (*units == 0)
+		*scale = 0;
+	while (*scale >= 4 && DivideUnits(units, 10000))
+		*scale -= 4;
+	while (*scale > 0 && DivideUnits(units, 10))
+		*scale -= 1;
 }
 
 /*

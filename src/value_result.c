@@ -48,7 +48,8 @@ ScaledMoment(const ValueSums *sums, double *moment, int *scale)
 	int128		result;
 
 	StripZeros(&sum, &sum_scale);
-	StripZeros(&squares, &squares_scale);
+	if (squares_scale > 2 * sum_scale)
+		StripZeros(&squares, &squares_scale);
 	*scale = Max(sum_scale, (squares_scale + 1) / 2);
 	if (!ScaleUnits(&sum, *scale - sum_scale) ||
 		!ScaleUnits(&squares, 2 * *scale - squares_scale) ||
