@@ -14,6 +14,11 @@ SHLIB_LINK += $(if $(filter linux freebsd netbsd openbsd,$(PORTNAME)),-Wl$(comma
 # the rest of the library by name, among the names of all libraries.
 override with_llvm := no
 
+# Sums and deviations are made of doubles that are rounded once in each operation
+# (src/double_double.h).  Where the processor has a fused multiplication and
+# addition, compilers would use it, here and not there, as they optimise.
+PG_CFLAGS = -ffp-contract=off
+
 # What CREATE EXTENSION runs is put together from these files, in this order.
 SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/retention.sql sql/aggregates.sql
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
@@ -51,6 +56,7 @@ ifeq ($(PGXS),)
 $(error "$(PG_CONFIG) --pgxs" failed: the server's headers and makefiles are needed (in Debian postgresql-server-dev-N), or PG_CONFIG=...)
 endif
 include $(PGXS)
+BITCODE_CFLAGS += $(PG_CFLAGS)
 
 # Any header may matter to any object.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)

@@ -233,6 +233,45 @@ NumberFromNumeric(Numeric number, bool high_accuracy)
 }
 
 /*
+ * Holds a number that has been rounded already, a quotient or a root, so that
+ * its digits are not worth keeping: with high accuracy as it is, otherwise as a
+ * double, or as an integer where it is beyond all of them.
+ */
+Value
+RoundedNumber(Numeric number, bool high_accuracy)
+{
+	double		nearest;
+
+	if (high_accuracy)
+		return JsonValue(JsonbFromNumeric(number));
+	nearest = NumericToDouble(number);
+	if (isfinite(nearest))
+		return DoubleValue(nearest);
+	return JsonValue(JsonbFromNumeric(DatumGetNumeric(DirectFunctionCall2(numeric_round,
+																		  NumericGetDatum(number),
+																		  Int32GetDatum(0)))));
+}
+
+/*
+ * Divides a number by a positive integer, with so many digits.  An integer that
+ * is exactly the quotient keeps all of its digits.
+ */
+Value
+DivideNumber(Numeric dividend, int64 divisor, int digits, bool high_accuracy)
+{
+	Numeric		quotient = DivideNumeric(dividend, divisor, digits);
+	Numeric		product;
+
+	if (!high_accuracy && NumericIsInteger(quotient))
+	{
+		product = MultiplyNumeric(quotient, int64_to_numeric(divisor));
+		if (product != NULL && CompareNumeric(product, dividend) == 0)
+			return NumberFromNumeric(quotient, false);
+	}
+	return RoundedNumber(quotient, high_accuracy);
+}
+
+/*
  * Returns whether a value is one number.
  */
 bool
@@ -341,8 +380,7 @@ ValueMean(const Value *value, bool high_accuracy)
 	number = ObjectNumber(value->json, ValueDownsamplerKey(VALUE_SUM));
 	if (number == NULL)
 		return NullValue();
-	return NumberFromNumeric(DivideNumeric(number, divisor, HIGH_ACCURACY_DIGITS),
-							 high_accuracy);
+	return DivideNumber(number, divisor, HIGH_ACCURACY_DIGITS, high_accuracy);
 }
 
 /*

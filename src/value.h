@@ -64,6 +64,8 @@ extern Jsonb *ValueToJsonb(const Value *value);	/* NULL for null */
 /* Numbers */
 extern Value DoubleValue(double number);
 extern Value NumberFromNumeric(Numeric number, bool high_accuracy);
+extern Value RoundedNumber(Numeric number, bool high_accuracy);
+extern Value DivideNumber(Numeric dividend, int64 divisor, int digits, bool high_accuracy);
 extern Numeric NumericFromValue(const Value *value);	/* a number, not an object */
 extern bool ValueIsNumber(const Value *value);
 extern Jsonb *JsonbFromDouble(double number);

@@ -147,7 +147,12 @@ AddDownsampledValue(ValueState *state, Jsonb *json)
 		if (parts.median.kind == VALUE_NULL)
 			state->unknown |= VALUE_DOWNSAMPLER_BIT(VALUE_MEDIAN);
 		else
-			AddToMedian(state->median, &parts.median, parts.count);
+		{
+			/* one that was made by version 0.1.0 may be a little outside */
+			Value		median = WithinExtremes(parts.median, parts.min, parts.max);
+
+			AddToMedian(state->median, &median, parts.count);
+		}
 	}
 	return parts.count;
 }
