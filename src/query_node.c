@@ -255,9 +255,7 @@ OfferRowsScan(PlannerInfo *root, RelOptInfo *rel, Index relid, RangeTblEntry *rt
 		(function->total_cost - function->startup_cost) * ROW_COST_SHARE;
 	if (path->path.param_info == NULL)
 		path->path.pathkeys = RowsOrder(root, rel, call);
-#if PG_VERSION_NUM >= 150000
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-#endif
 	path->custom_private = list_make1(call);
 	path->methods = &path_methods;
 	add_path(rel, &path->path);
