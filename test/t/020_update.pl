@@ -99,6 +99,19 @@ sub corrected
 	} split /\n/, $answers;
 }
 
+# Waits for a line of the server's log.
+sub wait_for_line
+{
+	my ($node, $line) = @_;
+
+	foreach (1 .. 1000)
+	{
+		return pass("the log says: $line") if slurp_file($node->logfile) =~ $line;
+		select undef, undef, undef, 0.1;
+	}
+	fail("the log says: $line");
+}
+
 my $node = new_node('update', conf => [ "shared_preload_libraries = 'datastream'", 'datastream.naptime = 1' ]);
 my $new = $node->safe_psql('postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'datastream'});
 my $expected = corrected(unzip('answers.txt'));
@@ -112,6 +125,40 @@ $node->safe_psql('updated', "CREATE EXTENSION datastream VERSION '$old'");
 run_file($node, 'updated', 'dump.sql', unzip('dump.sql'));
 run_file($node, 'updated', 'work.sql', unzip('work.sql'));
 is($node->safe_psql('updated', q{SELECT extversion FROM pg_extension WHERE extname = 'datastream'}), $old, 'there is a database of the old version');
+
+# Between the installation of the new library and the update, functions that
+# need the tables say what to do, and workers leave them alone.
+foreach my $call (
+	q{ds_append(stream_id, 1::float8)}, q{ds_append(stream_id, '{}'::jsonb)}, q{ds_append_multiple(ARRAY[stream_id], ARRAY[now()], ARRAY[1])},
+	q{ds_get_data(stream_id, 'hours')}, q{ds_get_series(stream_id, 'hours')}, q{ds_get_tags(stream_id)}, q{ds_update_tags(stream_id, '{"a": 1}')},
+	q{ds_find_streams()}, q{ds_downsample_streams()}, q{ds_backprocess_streams()}, q{ds_apply_retention()}, q{ds_delete_streams()},
+	q{ds_ensure_stream('{"name": "new"}')}, q{ds_set_retention(NULL, 'seconds', '1 day')})
+{
+	my ($status, $out, $err) = $node->psql('updated', "\\set VERBOSITY verbose\nSELECT $call FROM (SELECT stream_id FROM datastream.streams LIMIT 1) s");
+
+	like($err, qr/ERROR:  TS000: .*the extension "datastream" has version \Q$old\E .*HINT:  Run ALTER EXTENSION datastream UPDATE\./s, "before the update: $call");
+}
+is($node->safe_psql('updated', q{SELECT ds_mean(i), ds_round('hours', '2024-01-01 12:34:56') FROM generate_series(1, 3) i}), '2|2024-01-01 12:00:00+00', 'before the update: what needs no tables works');
+$node->safe_psql('postgres', 'CREATE DATABASE attended');
+$node->safe_psql('attended', "CREATE EXTENSION datastream VERSION '$old'");
+create_checks($node, 'attended');
+run_file($node, 'attended', 'dump.sql', unzip('dump.sql'));
+my $state = $node->safe_psql('attended', 'SELECT test.state()');
+my $lines = qr/LOG:  datastream worker leaves database "attended" alone: the extension there has version/;
+$node->safe_psql('postgres', 'ALTER DATABASE updated ALLOW_CONNECTIONS false');
+$node->append_conf('postgresql.conf', 'datastream.enabled = on');
+$node->reload;
+wait_for_line($node, $lines);
+sleep 4;
+cmp_ok(scalar(() = slurp_file($node->logfile) =~ /$lines/g), '<=', 2, 'before the update: workers do not come again and again');
+is($node->safe_psql('attended', 'SELECT test.state()'), $state, 'before the update: workers change nothing');
+$node->safe_psql('attended', 'ALTER EXTENSION datastream UPDATE');
+$node->safe_psql('attended', q{SELECT ds_delete_streams(jsonb_build_object('name', name)) FROM unnest(ARRAY['downsampled', 'extreme', 'expired']) name;
+	SELECT count(*) FROM unnest(ARRAY['all', 'constant']) name, ds_append(test.stream(name), 1::float8, test.at(40000))});
+is_served($node, 'attended', 'after the update');
+$node->append_conf('postgresql.conf', 'datastream.enabled = off');
+$node->reload;
+$node->safe_psql('postgres', 'ALTER DATABASE updated ALLOW_CONNECTIONS true');
 
 # It is updated.
 is($node->psql('updated', 'ALTER EXTENSION datastream UPDATE'), 0, 'ALTER EXTENSION UPDATE');
