@@ -98,7 +98,9 @@ LoadSources(Derivation *derivation)
 
 		SPI_getbinval(tuple, desc, SOURCE_DEF, &isnull);
 		if (isnull)
-			StreamNotFound(DatumGetUUIDP(SPI_getbinval(tuple, desc, SOURCE_ID, &isnull)));
+			ereport(ERROR,
+					(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
+					 errmsg("a source of derived stream \"%s\" does not exist", StreamIdToString(id))));
 
 		source->position = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_POSITION, &isnull));
 		source->name = SPI_getvalue(tuple, desc, SOURCE_NAME);

@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "extension.h"
 #include "miscadmin.h"
 #include "plain_table.h"
 #include "utils/acl.h"
@@ -163,7 +164,8 @@ PlainTableOid(PlainTable *table)
 	table->relation = InvalidOid;
 	namespace = get_namespace_oid("datastream", true);
 	if (OidIsValid(namespace) &&
-		SchemaAclCheck(namespace, role, ACL_USAGE) == ACLCHECK_OK)
+		SchemaAclCheck(namespace, role, ACL_USAGE) == ACLCHECK_OK &&
+		ExtensionIsCurrent(get_relname_relid("heads", namespace)))
 	{
 		Oid			relation = get_relname_relid(table->name, namespace);
 

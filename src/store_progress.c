@@ -187,11 +187,18 @@ UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes
 			   const char *nulls)
 {
 	if (RunSavedQuery(slot, query, nargs, argtypes, values, nulls, false) != 1)
+	{
+		const pg_uuid_t *id = DatumGetUUIDP(values[0]);
+		StreamDef	def;
+		bool		visible = LoadStream(id, &def, true, CurrentMemoryContext);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
-				 errmsg("stream \"%s\" was lost while it was maintained",
-						StreamIdToString(DatumGetUUIDP(values[0]))),
+				 visible ?
+				 errmsg("stream \"%s\" was lost while it was maintained", StreamIdToString(id)) :
+				 errmsg("a stream that you cannot see was lost while it was maintained"),
 				 errdetail("Its row in datastream.progress could not be written.")));
+	}
 }
 
 /*

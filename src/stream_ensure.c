@@ -297,7 +297,8 @@ SourceList(const DeriveSource *sources, int nsources)
 	{
 		const DeriveSource *source = &sources[i];
 
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", StreamIdToString(&source->def.id));
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 source->hidden ? "a stream that you cannot see" : StreamIdToString(&source->def.id));
 		if (source->name != NULL)
 			appendStringInfo(&list, " named \"%s\"", source->name);
 		if (source->granularity_given)
@@ -341,6 +342,7 @@ LoadSources(const pg_uuid_t *id, DeriveSource **sources, int *nsources)
 		source->name = SPI_getvalue(tuple, desc, 2);
 		source->granularity = StoredGranularity(id, tuple, desc, 3);
 		source->def.highest = highest != NULL ? StoredGranularity(&source->def.id, tuple, desc, 4) : source->granularity;
+		source->hidden = highest == NULL;
 		source->granularity_given = (source->granularity != source->def.highest);
 	}
 }
