@@ -15,10 +15,19 @@ endif
 PG_CPPFLAGS = -I$(srcdir)/src
 PGFILEDESC = "datastream - time series at many granularities"
 
-# The library's own functions are its own, also where the server has one of the
-# same name.
-SHLIB_LINK += $(if $(filter linux,$(PORTNAME)),-Wl$(comma)-Bsymbolic)
+# The library's names are its own, also where the server or another library has
+# the same: only what src/exports.list has can be seen from outside.
 comma := ,
+SHLIB_LINK += $(if $(filter linux freebsd netbsd openbsd,$(PORTNAME)),-Wl$(comma)-Bsymbolic$(comma)--version-script=$(srcdir)/src/exports.list)
+
+# No code for the server's JIT compiler: what it takes over into a query calls
+# the rest of the library by name, among the names of all libraries.
+override with_llvm := no
+
+# Sums and deviations are made of doubles that are rounded once in each operation
+# (src/double_double.h).  Where the processor has a fused multiplication and
+# addition, compilers would use it, here and not there, as they optimise.
+PG_CFLAGS = -ffp-contract=off
 
 # What CREATE EXTENSION runs is put together from these files, in this order.
 SQL = sql/datastream.sql sql/streams.sql sql/workers.sql sql/retention.sql sql/aggregates.sql
@@ -69,6 +78,7 @@ ifeq ($(PGXS),)
 $(error "$(PG_CONFIG) --pgxs" failed: the server's headers and makefiles are needed (in Debian postgresql-server-dev-N), or PG_CONFIG=...)
 endif
 include $(PGXS)
+BITCODE_CFLAGS += $(PG_CFLAGS)
 
 # Any header may matter to any object.
 $(OBJS) $(OBJS:.o=.bc): $(call source_files,src/*.h src/*/*.h)
@@ -80,6 +90,8 @@ $(OBJS) $(OBJS:.o=.bc) $(DATA_built): | $(folders)
 installcheck: | $(CURDIR)/test/
 $(folders) $(CURDIR)/test/:
 	mkdir -p $@
+
+$(shlib): $(srcdir)/src/exports.list
 
 # The inner loops over a block's values gain from vectorisation.  A user's own
 # optimisation level, given in CFLAGS or COPT, stays.

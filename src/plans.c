@@ -13,6 +13,7 @@
 
 #include "access/attnum.h"
 #include "catalog/namespace.h"
+#include "extension.h"
 #include "plans.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -31,7 +32,7 @@ ExtensionTable(const char *name)
 
 /*
  * Returns the OID of datastream.heads, or an error if the extension is not
- * there.
+ * there, or too old.
  */
 Oid
 HeadsRelation(void)
@@ -43,6 +44,7 @@ HeadsRelation(void)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"datastream\" is not installed in this database"),
 				 errhint("Use CREATE EXTENSION datastream.")));
+	CheckExtensionIsCurrent(relation);
 
 	return relation;
 }

@@ -57,24 +57,6 @@ KnownArgument(SupportRequestRows *request, int argument, Oid type, Datum *value)
 }
 
 /*
- * The granularity of that name; false if there is none.
- */
-static bool
-FindGranularity(const char *name, Granularity *granularity)
-{
-	for (int i = 0; i < GRANULARITY_COUNT; i++)
-	{
-		if (strcmp(name, GranularityName((Granularity) i)) == 0)
-		{
-			*granularity = (Granularity) i;
-			return true;
-		}
-	}
-
-	return false;
-}
-
-/*
  * The bound that a pair of arguments gives; *unknown is set if there is one
  * whose time is not known yet.  False if both are given, which is an error
  * when the query runs.

@@ -497,10 +497,8 @@ SetHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, Memory
 	if (slot->tts_isnull[HEAD_HEAD])
 		head->rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
 	else
-	{
-		head->rows = DecodeBlock(PG_DETOAST_DATUM(slot->tts_values[HEAD_HEAD]), COLUMN_ALL);
-		CheckBlockColumns(head->rows, COLUMN_BIT(COLUMN_DATAPOINT));
-	}
+		head->rows = DecodeHead(&known->id, slot->tts_values[HEAD_HEAD]);
+	CheckHead(head);
 
 	MemoryContextSwitchTo(old_context);
 }

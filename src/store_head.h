@@ -22,6 +22,7 @@ extern HeadOutcome ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_lo
 									StreamHead *head, MemoryContext context);
 extern HeadOutcome LockHeadsDirectly(const pg_uuid_t *ids, int nids);
 extern HeadOutcome SaveHeadDirectly(StreamHead *head, bool locked);
+extern void CheckHead(const StreamHead *head);
 extern void RememberStream(const StreamDef *def);
 
 #endif							/* DS_STORE_HEAD_H */

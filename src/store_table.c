@@ -170,18 +170,15 @@ EndTableScan(TableScan *scan)
  * Sets a stored block from its row, but for its datapoints.
  */
 static void
-SetStoredBlock(StoredBlock *block, TupleTableSlot *slot)
+ReadStoredBlock(StoredBlock *block, TupleTableSlot *slot)
 {
-	Datum	   *values = slot->tts_values;
-
 	slot_getallattrs(slot);
-
-	block->key.start = StreamTimeFromTimestampClamped(DatumGetTimestampTz(values[BLOCK_START]));
-	block->key.seq = DatumGetInt64(values[BLOCK_SEQ]);
-	block->until = StreamTimeFromTimestampClamped(DatumGetTimestampTz(values[BLOCK_UNTIL]));
-	block->count = DatumGetInt32(values[BLOCK_COUNT]);
-	block->bytes = toast_datum_size(values[BLOCK_BLOCK]);
-	block->rows = NULL;
+	SetStoredBlock(block, &slot->tts_values[BLOCK_START], &slot->tts_isnull[BLOCK_START]);
+	block->bytes = 0;
+	if (slot->tts_isnull[BLOCK_BLOCK])
+		block->damage = "A column is null.";
+	else
+		block->bytes = toast_datum_size(slot->tts_values[BLOCK_BLOCK]);
 }
 
 /*
@@ -201,7 +198,14 @@ FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblock
 	*nblocks = 0;
 	SeekBlocks(&scan, id, NULL);
 	while (*nblocks < limit && index_getnext_slot(scan.scan, BackwardScanDirection, scan.slot))
-		SetStoredBlock(&blocks[(*nblocks)++], scan.slot);
+	{
+		StoredBlock *block = &blocks[(*nblocks)++];
+
+		ReadStoredBlock(block, scan.slot);
+		CheckStoredBlock(id, level, block);
+		if (*nblocks > 1)
+			CheckBlockOrder(id, level, block->until, block[-1].key.start);
+	}
 	EndTableScan(&scan);
 
 	return blocks;
@@ -219,7 +223,7 @@ LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
 	SeekStart(scan, id, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, t);
 	if (!index_getnext_slot(scan->scan, BackwardScanDirection, scan->slot))
 		return t;
-	SetStoredBlock(&block, scan->slot);
+	ReadStoredBlock(&block, scan->slot);
 
 	return block.key.start;
 }
@@ -233,7 +237,7 @@ LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
 int
 FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
 				   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
-				   struct varlena **blocks)
+				   StoredBlock *blocks)
 {
 	ScanDirection direction = reverse ? BackwardScanDirection : ForwardScanDirection;
 	TableScan	scan;
@@ -263,7 +267,8 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 		StoredBlock block;
 
 		CHECK_FOR_INTERRUPTS();
-		SetStoredBlock(&block, scan.slot);
+		ReadStoredBlock(&block, scan.slot);
+		CheckStoredBlock(id, level, &block);
 
 		/* In reverse, the first one that begins before the range is the last. */
 		if (reverse && block.key.start < from)
@@ -279,7 +284,8 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 		if (block.until < from)
 			continue;
 
-		blocks[nblocks++] = PG_DETOAST_DATUM_COPY(scan.slot->tts_values[BLOCK_BLOCK]);
+		block.encoded = PG_DETOAST_DATUM_COPY(scan.slot->tts_values[BLOCK_BLOCK]);
+		blocks[nblocks++] = block;
 		*last = block.key;
 		*begun = true;
 	}

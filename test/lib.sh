@@ -327,8 +327,8 @@ copy_postgres()
 }
 
 # What the compiler warns about, as errors, beside what PostgreSQL has it warn
-# about.
-warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror"
+# about.  No function may take much of the stack.
+warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wframe-larger-than=16384 -Werror"
 
 # Build the copy of the sources and install it into the copy of PostgreSQL,
 # with warnings as errors.  Arguments are given to make.
