@@ -12,11 +12,16 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "plans.h"
+#include "storage/lmgr.h"
+#include "store_snapshot.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
 
 /*
  * Returns the OID of a table of the extension, or InvalidOid.
@@ -128,6 +133,32 @@ EndPlanning(PlanSlot *slot, int nest_level)
 }
 
 /*
+ * Locks the tables that a plan reads, and sees to it that none of them has got
+ * another file since the snapshot was taken that it is going to be read with.  One
+ * that is taken when the plan is run is taken after the locks.
+ */
+static void
+CheckPlanSnapshot(PlanSlot *slot, bool read_only)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(slot->plan));
+	Snapshot	snapshot;
+	ListCell   *cell;
+
+	if (read_only && ActiveSnapshotSet())
+		snapshot = GetActiveSnapshot();
+	else if (IsolationUsesXactSnapshot())
+		snapshot = GetTransactionSnapshot();
+	else
+		return;
+
+	foreach(cell, source->relationOids)
+	{
+		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+		CheckTableSnapshot(lfirst_oid(cell), snapshot);
+	}
+}
+
+/*
  * Runs a query through its saved plan and returns the number of its rows, which
  * are in SPI_tuptable.  With "read_only" it sees what the active snapshot shows,
  * otherwise the newest state that the isolation level allows.
@@ -147,8 +178,12 @@ uint64
 RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level = BeginPlanning(slot);
-	int			result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
+	int			nest_level;
+	int			result;
+
+	CheckPlanSnapshot(slot, read_only);
+	nest_level = BeginPlanning(slot);
+	result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
 
 	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);
@@ -165,8 +200,12 @@ Portal
 OpenPlan(PlanSlot *slot, Datum *values, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level = BeginPlanning(slot);
-	Portal		portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
+	int			nest_level;
+	Portal		portal;
+
+	CheckPlanSnapshot(slot, read_only);
+	nest_level = BeginPlanning(slot);
+	portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
 
 	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);

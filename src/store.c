@@ -99,21 +99,6 @@ TimeDatum(StreamTime t)
 }
 
 /*
- * Makes the newest snapshot the active one, until EndLatestSnapshot().
- */
-void
-BeginLatestSnapshot(void)
-{
-	PushActiveSnapshot(GetLatestSnapshot());
-}
-
-void
-EndLatestSnapshot(void)
-{
-	PopActiveSnapshot();
-}
-
-/*
  * Makes the rows that a new stream needs beside its definition.
  */
 void

@@ -23,6 +23,7 @@
 
 #include "storage/itemptr.h"
 #include "store_block.h"
+#include "store_snapshot.h"
 #include "stream.h"
 
 /* A head that reaches this many datapoints, or bytes, is moved into a block. */
@@ -131,12 +132,5 @@ extern void ClearRanges(const pg_uuid_t *id, RangeList list);
 
 /* Rights */
 extern bool StoreIsReadable(Granularity level);
-
-/*
- * What maintenance reads, it reads with the newest snapshot, whatever the
- * isolation level: the locks that it holds order it with others.
- */
-extern void BeginLatestSnapshot(void);
-extern void EndLatestSnapshot(void);
 
 #endif							/* DS_STORE_H */

@@ -28,6 +28,7 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "store_head.h"
+#include "store_snapshot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -164,12 +165,16 @@ OpenHeads(void)
 {
 	HeadAccess *access;
 	Relation	heads;
+	Snapshot	snapshot;
 
 	if (PlainTableOid(&heads_table) != known_heads)
 		return NULL;
 	heads = OpenPlainTable(&heads_table, RowExclusiveLock);
 	if (heads == NULL)
 		return NULL;
+	snapshot = GetTransactionSnapshot();
+	if (IsolationUsesXactSnapshot())
+		CheckTableSnapshot(RelationGetRelid(heads), snapshot);
 
 	access = palloc(sizeof(HeadAccess));
 	access->heads = heads;
@@ -180,7 +185,7 @@ OpenHeads(void)
 	access->nexpected = 0;
 	access->next_expected = 0;
 	access->resets = known_resets;
-	access->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	access->snapshot = RegisterSnapshot(snapshot);
 	access->slot = table_slot_create(heads, NULL);
 	access->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
 

@@ -12,6 +12,7 @@
 #include "plans.h"
 #include "store_block.h"
 #include "store_query.h"
+#include "store_snapshot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -266,7 +267,7 @@ FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks)
 {
 	StoredBlock *blocks;
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(LatestSnapshotOf(TABLE_OF_LEVEL(level)));
 	blocks = FetchBlocksActive(level, which, values, nblocks);
 	PopActiveSnapshot();
 
