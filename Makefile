@@ -19,7 +19,7 @@ DATA = $(wildcard sql/$(EXTENSION)--*--*.sql)
 # extension, the last one drops it.  A test that is not named here runs before
 # the last one.
 TESTS = setup stats block aggregates streams append query query_plans downsample derive retention errors \
-	roles hostile_path
+	roles hostile_path triggers
 LAST_TESTS = teardown
 TEST_FILES = $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS = $(foreach test,$(TESTS),$(filter $(test),$(TEST_FILES))) \

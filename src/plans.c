@@ -21,6 +21,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /*
@@ -96,18 +97,20 @@ TurnOff(const char *setting)
 }
 
 /*
- * To be called before a plan is run.  If it is about to be made, or made
- * again, it must go by indexes: a plan that reads all of a table because that
- * is small would be kept while the table grows, at the latest until the end of
- * the transaction.  Returns what EndPlanning() wants.
+ * To be called before a plan is run.  If it is about to be made, or made again, it
+ * must go by indexes: a plan that reads all of a table because that is small would
+ * be kept while the table grows, at the latest until the end of the transaction.
+ * It is made here, so that what runs in it, such as a trigger, has its settings as
+ * they are.
  */
-static int
-BeginPlanning(PlanSlot *slot)
+static void
+MakePlan(PlanSlot *slot)
 {
+	CachedPlan *plan;
 	int			nest_level;
 
 	if (slot->planned && SPI_plan_is_valid(slot->plan))
-		return 0;
+		return;
 
 	/* What is turned off looks so costly that it would call for JIT. */
 	nest_level = NewGUCNestLevel();
@@ -118,16 +121,9 @@ BeginPlanning(PlanSlot *slot)
 		TurnOff("enable_bitmapscan");
 		TurnOff("enable_sort");
 	}
-
-	return nest_level;
-}
-
-static void
-EndPlanning(PlanSlot *slot, int nest_level)
-{
-	if (nest_level == 0)
-		return;
-
+	plan = SPI_plan_get_cached_plan(slot->plan);
+	if (plan != NULL)
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
 	AtEOXact_GUC(true, nest_level);
 	slot->planned = true;
 }
@@ -178,14 +174,11 @@ uint64
 RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level;
 	int			result;
 
 	CheckPlanSnapshot(slot, read_only);
-	nest_level = BeginPlanning(slot);
+	MakePlan(slot);
 	result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
-
-	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "could not run a query: %s", SPI_result_code_string(result));
@@ -200,14 +193,11 @@ Portal
 OpenPlan(PlanSlot *slot, Datum *values, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level;
 	Portal		portal;
 
 	CheckPlanSnapshot(slot, read_only);
-	nest_level = BeginPlanning(slot);
+	MakePlan(slot);
 	portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
-
-	EndPlanning(slot, nest_level);
 	MemoryContextSwitchTo(context);
 
 	return portal;
