@@ -31,10 +31,10 @@
 #include "miscadmin.h"
 #include "operator.h"
 #include "plans.h"
+#include "read_only.h"
 #include "retention.h"
 #include "source.h"
 #include "store.h"
-#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -192,11 +192,11 @@ ds_set_retention(PG_FUNCTION_ARGS)
 	int			nids;
 	int64		count;
 
+	RefuseReadOnly("ds_set_retention()");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("granularity must not be null")));
-	PreventCommandIfReadOnly("ds_set_retention()");
 
 	level = ParseGranularity(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (!PG_ARGISNULL(2))

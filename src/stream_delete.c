@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "plans.h"
+#include "read_only.h"
 #include "store.h"
 #include "stream.h"
 #include "utils/array.h"
@@ -231,6 +232,7 @@ ds_delete_streams(PG_FUNCTION_ARGS)
 	StreamSet	sources;
 	int64		deleted = 0;
 
+	RefuseReadOnly("ds_delete_streams()");
 	SPI_connect();
 
 	FindStreamIds(query_tags, true, &set.ids, &set.count);

@@ -473,6 +473,26 @@ ValueFromNumeric(const StreamDef *def, Numeric number)
 }
 
 /*
+ * Returns a truth value as a value of the stream, or raises an error: it is one of
+ * nominal streams only.
+ */
+Value
+ValueFromBoolean(const StreamDef *def, bool boolean)
+{
+	JsonbValue	value;
+
+	if (def->value_type != VALUE_TYPE_NOMINAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value of a %s stream must not be a boolean", ValueTypeName(def->value_type)),
+				 errhint("A boolean is a value of nominal streams.")));
+
+	value.type = jbvBool;
+	value.val.boolean = boolean;
+	return JsonValue(JsonbValueToJsonb(&value));
+}
+
+/*
  * Returns JSON as a value of a numeric stream.
  */
 static Value

@@ -53,6 +53,7 @@ extern Value ValueFromText(const struct StreamDef *def, const char *str);
 extern Value ValueFromDouble(const struct StreamDef *def, double number);
 extern bool ValuesFromDoubles(const struct StreamDef *def, const char *numbers, int count,
 							  double *values);
+extern Value ValueFromBoolean(const struct StreamDef *def, bool boolean);
 extern Value ValueFromInt64(const struct StreamDef *def, int64 number);
 extern Value ValueFromNumeric(const struct StreamDef *def, Numeric number);
 
