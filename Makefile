@@ -42,7 +42,7 @@ ENCODING = UTF8
 NO_LOCALE = yes
 FIRST_TESTS = setup
 TESTS = stats block aggregates streams append query query_plans downsample derive retention errors \
-	roles hostile_path
+	roles hostile_path triggers
 LAST_TESTS = teardown
 TEST_FILES = $(patsubst test/sql/%.sql,%,$(call source_files,test/sql/*.sql))
 SPEC_FILES = $(patsubst test/isolation/specs/%.spec,%,$(call source_files,test/isolation/specs/*.spec))

@@ -361,7 +361,7 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 				 errmsg("stream_id must not be null")));
 
 	/* Most datapoints just go into the head. */
-	if (PeekStream(PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
+	if (PeekStream(NULL, PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
 	{
 		rows = RowFromArguments(fcinfo, read_value, &head.def, &value);
 		t = rows->times[0];

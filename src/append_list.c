@@ -181,24 +181,25 @@ RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, List
  * did.
  */
 static bool
-TryAppendListed(const pg_uuid_t *id, const DatapointList *list, int from, int to,
+TryAppendListed(HeadBatch *batch, const pg_uuid_t *id, const DatapointList *list, int from, int to,
 				ListPosition *position, MemoryContext context)
 {
 	StreamHead	head;
 
 	return to - from < HEAD_ROWS && list->check_timestamp &&
-		PeekStream(id, &head, context) && head.def.derive_op < 0 &&
+		PeekStream(batch, id, &head, context) && head.def.derive_op < 0 &&
 		TryAppend(&head, RowsFromList(&head, list, from, to, position));
 }
 
 /*
  * Begins to go through the streams of a list, which is sorted by stream, from one
- * of its datapoints on.  Returns where those end that can be gone through at once.
+ * of its datapoints on; *end is where those end that can be gone through at once.
  */
-static int
-BeginListBatch(const DatapointList *list, int from)
+static HeadBatch *
+BeginListBatch(const DatapointList *list, int from, int *end)
 {
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Min(list->count - from, HEAD_BATCH_MAX));
+	HeadBatch  *batch;
 	int			nids = 0;
 	int			to;
 
@@ -212,10 +213,11 @@ BeginListBatch(const DatapointList *list, int from)
 			break;
 		ids[nids++] = *id;
 	}
-	BeginHeadBatch(ids, nids);
+	batch = BeginHeadBatch(ids, nids);
 	pfree(ids);
+	*end = to;
 
-	return to;
+	return batch;
 }
 
 /*
@@ -230,6 +232,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 	SourceChange *changes = palloc(sizeof(SourceChange) * 8);
 	int			nchanges = 0;
 	int			max_changes = 8;
+	HeadBatch  *batch = NULL;
 	int			batch_end = 0;
 
 	for (int from = 0; from < list->count;)
@@ -244,8 +247,8 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 
 		if (from >= batch_end)
 		{
-			EndHeadBatch();
-			batch_end = BeginListBatch(list, from);
+			EndHeadBatch(batch);
+			batch = BeginListBatch(list, from, &batch_end);
 		}
 		old_context = MemoryContextSwitchTo(context);
 
@@ -254,9 +257,9 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 			to++;
 
 		position->position = list->datapoints[from].position;
-		if (!TryAppendListed(id, list, from, to, position, context))
+		if (!TryAppendListed(batch, id, list, from, to, position, context))
 		{
-			LockStream(id, false, false, &head, context);
+			LockBatchStream(batch, id, &head, context);
 			RefuseDerived(&head.def);
 			rows = RowsFromList(&head, list, from, to, position);
 			if (list->check_timestamp)
@@ -294,7 +297,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		MemoryContextReset(context);
 		from = to;
 	}
-	EndHeadBatch();
+	EndHeadBatch(batch);
 
 	if (nchanges > 0)
 		DeriveFromChanges(changes, nchanges, true);

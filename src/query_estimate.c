@@ -117,20 +117,26 @@ EstimateRange(const pg_uuid_t *id, Granularity wanted, TimeBound start, TimeBoun
 	StreamDef	def;
 	Granularity level;
 	TimeRange	buckets;
+	bool		found;
 
-	if (!LoadStream(id, &def, true, CurrentMemoryContext))
+	BeginReadSnapshot(TABLE_STREAMS);
+	found = LoadStream(id, &def, true, CurrentMemoryContext);
+	EndReadSnapshot();
+	if (!found)
 		return false;
 
 	level = Max(wanted, def.highest);
 	if (!StoreIsReadable(level))
 		return false;
 
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(level));
 	if (level == def.highest)
 		*rows = EstimateDatapoints(&def, start, end);
 	else if (RequestedBuckets(&def, level, start, end, &buckets))
 		*rows = (double) BucketsBetween(level, buckets.from, buckets.to) + 1;
 	else
 		*rows = 0;
+	EndReadSnapshot();
 
 	return true;
 }

@@ -132,7 +132,9 @@ ReadRequest(FunctionCallInfo fcinfo, Request *request)
 	request->end = BoundArgument(fcinfo, QUERY_ARG_END, QUERY_ARG_END_EXCLUSIVE, "end");
 	request->reverse = !PG_ARGISNULL(QUERY_ARG_REVERSE) && PG_GETARG_BOOL(QUERY_ARG_REVERSE);
 
+	BeginReadSnapshot(TABLE_STREAMS);
 	LoadStream(PG_GETARG_UUID_P(QUERY_ARG_STREAM_ID), &request->def, false, CurrentMemoryContext);
+	EndReadSnapshot();
 	request->level = Max(wanted, request->def.highest);
 }
 
@@ -361,6 +363,7 @@ BeginDataRows(FunctionCallInfo fcinfo, uint32 wanted)
 	SPI_connect();
 	ReadRequest(fcinfo, &request);
 	rows = CreateRows(&request.def, wanted, parent);
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(request.level));
 
 	if (request.level == request.def.highest)
 		BeginDatapoints(rows, &request, NextDatapointData);
@@ -378,6 +381,7 @@ BeginDataRows(FunctionCallInfo fcinfo, uint32 wanted)
 			BeginBuckets(rows, request.level, range, request.reverse, value_mask, time_mask,
 						 NextBucketData);
 	}
+	EndReadSnapshot();
 	SPI_finish();
 
 	return &rows->reader;
@@ -675,11 +679,13 @@ BeginSeriesRows(FunctionCallInfo fcinfo, uint32 wanted)
 				 errhint("Use ds_get_data for streams of other value types.")));
 
 	rows = CreateRows(&request.def, wanted, parent);
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(request.level));
 	if (request.level == request.def.highest)
 		BeginDatapoints(rows, &request, NextDatapointNumbers);
 	else if (RequestedBuckets(&request.def, request.level, request.start, request.end, &range))
 		BeginBuckets(rows, request.level, range, request.reverse,
 					 SeriesValueMask(rows), SeriesTimeMask(rows), NextBucketNumbers);
+	EndReadSnapshot();
 	SPI_finish();
 
 	return &rows->reader;

@@ -14,6 +14,7 @@
 #include "plans.h"
 #include "store_block.h"
 #include "store_query.h"
+#include "store_snapshot.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -424,7 +425,7 @@ FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks)
 	const pg_uuid_t *id = DatumGetUUIDP(values[0]);
 	StoredBlock *blocks;
 
-	PushActiveSnapshot(GetLatestSnapshot());
+	PushActiveSnapshot(LatestSnapshotOf(TABLE_OF_LEVEL(level)));
 	blocks = FetchBlocksActive(level, which, values, nblocks);
 	PopActiveSnapshot();
 

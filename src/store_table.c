@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "plain_table.h"
+#include "store_snapshot.h"
 #include "store_table.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
@@ -77,7 +78,8 @@ OpenBlocks(Granularity level, bool write)
 }
 
 /*
- * Opens the table of a level for scans; false if that is not possible.
+ * Opens the table of a level for scans with a snapshot, or with the newest one if
+ * that is NULL; false if that is not possible.
  */
 static bool
 BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot)
@@ -93,6 +95,10 @@ BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot
 		return false;
 	}
 
+	if (snapshot == NULL)
+		snapshot = GetLatestSnapshot();
+	else
+		CheckTableSnapshot(RelationGetRelid(scan->relation), snapshot);
 	scan->snapshot = RegisterSnapshot(snapshot);
 	scan->scan = NULL;
 	scan->slot = table_slot_create(scan->relation, NULL);
@@ -191,7 +197,7 @@ FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblock
 	TableScan	scan;
 	StoredBlock *blocks;
 
-	if (!BeginTableScan(&scan, level, true, GetLatestSnapshot()))
+	if (!BeginTableScan(&scan, level, true, NULL))
 		return NULL;
 
 	blocks = palloc(sizeof(StoredBlock) * limit);

@@ -301,6 +301,7 @@ ds_get_tags(PG_FUNCTION_ARGS)
 				 errmsg("stream_id must not be null")));
 
 	SPI_connect();
+	BeginReadSnapshot(TABLES_ALL);
 
 	values[0] = PG_GETARG_DATUM(0);
 	if (RunSavedQuery(&slot, INFO_QUERY " WHERE s.stream_id OPERATOR(pg_catalog.=) $1",
@@ -313,6 +314,7 @@ ds_get_tags(PG_FUNCTION_ARGS)
 	result = TagsWithInfo(&row, limits, nlimits);
 	MemoryContextSwitchTo(old_context);
 
+	EndReadSnapshot();
 	SPI_finish();
 
 	PG_RETURN_JSONB_P(result);
@@ -404,6 +406,7 @@ ds_find_streams(PG_FUNCTION_ARGS)
 		CheckTagsObject(query_tags, "query_tags");
 
 	SPI_connect();
+	BeginReadSnapshot(TABLES_ALL);
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "datastream stream", ALLOCSET_DEFAULT_SIZES);
 	portal = OpenInfo(query_tags, filter);
@@ -434,6 +437,7 @@ ds_find_streams(PG_FUNCTION_ARGS)
 	} while (fetched > 0);
 
 	SPI_cursor_close(portal);
+	EndReadSnapshot();
 	SPI_finish();
 
 	return (Datum) 0;
