@@ -163,5 +163,6 @@ SELECT FROM ds_downsample_streams('{"name": "counted"}');
 SELECT v, times->'m' AS mean FROM ds_get_data(:'id', '6hours', "end" => '2024-01-01');
 SELECT count, sum, mean, middle FROM ds_get_series(:'id', '6hours', "end" => '2024-01-01');
 
+SELECT ds_delete_streams() > 0 AS deleted;
 DROP TABLE old_blocks;
 DROP FUNCTION value, bucket, sum_of, change;
