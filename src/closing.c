@@ -53,6 +53,30 @@ LimitPass(const StreamHead *head, const StreamProgress *progress, StreamTime unt
 }
 
 /*
+ * Checks, where a head is empty, that its stream's latest datapoint is the last one
+ * that is stored, which never expires: buckets are closed until there.
+ */
+static void
+CheckLatest(const StreamHead *head)
+{
+	StreamTime	latest;
+	bool		found;
+
+	if (head->rows->count > 0 || head->latest == STREAM_TIME_NONE)
+		return;
+
+	BeginLatestSnapshot();
+	found = LastBlockUntil(&head->def.id, head->def.highest, &latest);
+	EndLatestSnapshot();
+
+	if (!found || latest != head->latest)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("head of stream \"%s\" is damaged", StreamIdToString(&head->def.id)),
+				 errdetail("The last datapoint that is stored is not at the time that is recorded as the latest.")));
+}
+
+/*
  * Until when a stream is complete, as far as is known: its latest datapoint, or
  * for a derived one, of rare events perhaps, what its sources have been read
  * until.  STREAM_TIME_NONE if it has no datapoints.
@@ -60,10 +84,11 @@ LimitPass(const StreamHead *head, const StreamProgress *progress, StreamTime unt
 StreamTime
 CompleteUntil(const StreamHead *head)
 {
+	CheckLatest(head);
 	if (head->def.derive_op < 0 || head->latest == STREAM_TIME_NONE)
 		return head->latest;
 
-	return Max(head->latest, DerivedReadUntil(&head->def));
+	return Max(head->latest, DerivedReadUntil(&head->def, head->latest));
 }
 
 /*

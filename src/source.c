@@ -403,16 +403,75 @@ SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources)
 }
 
 /*
- * The same for the cursors that are stored, with the newest snapshot.  The
- * derived stream must be locked.
+ * The furthest that the sources of a derived stream have come, with the newest
+ * snapshot; STREAM_TIME_MAX if one of them is hidden from the caller.
+ */
+static StreamTime
+FurthestSource(const StreamDef *def)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+	Datum		furthest;
+	bool		isnull;
+	bool		complete;
+	StreamTime	t;
+
+	/* What a source has come to is, if it is derived itself, up to what it has read. */
+	values[0] = UUIDPGetDatum(&def->id);
+	BeginLatestSnapshot();
+	RunSavedQuery(&slot,
+				  "SELECT pg_catalog.bool_and(h.stream_id IS NOT NULL AND p.stream_id IS NOT NULL),"
+				  " pg_catalog.max(GREATEST(h.latest,"
+				  " (SELECT pg_catalog.max(u) FROM pg_catalog.unnest(p.downsampled_until) u),"
+				  " (SELECT pg_catalog.max(e.read_until) FROM datastream.sources e"
+				  " WHERE e.stream_id OPERATOR(pg_catalog.=) d.source_id)))"
+				  " FROM datastream.sources d"
+				  " LEFT JOIN datastream.heads h ON h.stream_id OPERATOR(pg_catalog.=) d.source_id"
+				  " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) d.source_id"
+				  " WHERE d.stream_id OPERATOR(pg_catalog.=) $1",
+				  1, argtypes, values, NULL, true);
+	EndLatestSnapshot();
+
+	complete = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) && !isnull;
+	furthest = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	t = !complete ? STREAM_TIME_MAX : isnull ? STREAM_TIME_NONE
+		: StreamTimeFromTimestampClamped(DatumGetTimestampTz(furthest));
+	SPI_freetuptable(SPI_tuptable);
+
+	return t;
+}
+
+/*
+ * What a cursor is worth of a derived stream that its sources may not have
+ * come to.  They may have lost a little, where they are derived themselves; one
+ * that is far from them, and from the clock, is damaged, and what has been read
+ * until there would be empty buckets without end.
+ */
+static StreamTime
+CheckReadUntil(const StreamDef *def, StreamTime until)
+{
+	StreamTime	now = StreamTimeFromTimestampClamped(GetCurrentTimestamp());
+	StreamTime	furthest = FurthestSource(def);
+
+	if (until > furthest && until > BucketEnd(GRANULARITY_YEARS, Max(Max(furthest, now), STREAM_TIME_MIN)))
+		ReportDamagedStream(&def->id, "Its sources are recorded as read further than they have come.");
+
+	return Min(until, furthest);
+}
+
+/*
+ * The same for the cursors that are stored, with the newest snapshot, where that
+ * is later than the stream's latest datapoint.  The derived stream must be locked.
  */
 StreamTime
-DerivedReadUntil(const StreamDef *def)
+DerivedReadUntil(const StreamDef *def, StreamTime latest)
 {
 	static PlanSlot slot;
 	static const Oid argtypes[] = {UUIDOID};
 	Datum		values[1];
 	Source	   *sources;
+	StreamTime	until;
 	int			nsources;
 
 	values[0] = UUIDPGetDatum(&def->id);
@@ -434,5 +493,7 @@ DerivedReadUntil(const StreamDef *def)
 	}
 	SPI_freetuptable(SPI_tuptable);
 
-	return SourcesReadUntil(def, sources, nsources);
+	until = SourcesReadUntil(def, sources, nsources);
+
+	return until <= latest ? until : CheckReadUntil(def, until);
 }

@@ -35,7 +35,7 @@ extern bool SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Va
 extern void EndSource(SourceReader *reader);
 
 extern StreamTime SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources);
-extern StreamTime DerivedReadUntil(const StreamDef *def);
+extern StreamTime DerivedReadUntil(const StreamDef *def, StreamTime latest);
 
 extern bool LookBack(const Source *source, StreamTime before, bool skip_nulls,
 					 StreamTime *t, Value *value);

@@ -139,5 +139,6 @@ extern void ClearRanges(const pg_uuid_t *id, RangeList list);
 
 /* Rights */
 extern bool StoreIsReadable(Granularity level);
+extern bool SourcesAreReadable(void);
 
 #endif							/* DS_STORE_H */

@@ -86,6 +86,44 @@ ResultTimes(int attribute, int *n)
 }
 
 /*
+ * Checks that a stream's levels are not recorded as downsampled further than the
+ * stream and the clock have come, which would make as many empty buckets.  A
+ * derived stream has come to where its sources have been read, for those to see
+ * who may read that.
+ */
+static void
+CheckDownsampledUntil(const pg_uuid_t *id, StreamTime until)
+{
+	static PlanSlot slots[2];
+	static const char *queries[] = {
+		"SELECT h.latest FROM datastream.heads h JOIN datastream.streams s"
+		" ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id"
+		" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 AND s.derive_op IS NULL",
+		"SELECT GREATEST(h.latest, (SELECT pg_catalog.max(d.read_until) FROM datastream.sources d"
+		" WHERE d.stream_id OPERATOR(pg_catalog.=) h.stream_id))"
+		" FROM datastream.heads h WHERE h.stream_id OPERATOR(pg_catalog.=) $1"
+	};
+	static const Oid argtypes[] = {UUIDOID};
+	StreamTime	now = StreamTimeFromTimestampClamped(GetCurrentTimestamp());
+	Datum		values[1];
+	int			which;
+
+	if (until <= BucketEnd(GRANULARITY_YEARS, now))
+		return;
+
+	which = SourcesAreReadable() ? 1 : 0;
+	values[0] = UUIDPGetDatum(id);
+	if (RunSavedQuery(&slots[which], queries[which], 1, argtypes, values, NULL, true) > 0)
+	{
+		StreamTime	latest = ResultTime(1);
+
+		if (latest == STREAM_TIME_NONE || until > BucketEnd(GRANULARITY_YEARS, latest))
+			ReportDamagedStream(id, "It is recorded as downsampled further than it has come.");
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
  * Runs PROGRESS_QUERY or its locking form and reads what it finds into
  * "progress"; false if the stream has no progress row.
  */
@@ -96,6 +134,7 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 	static const Oid argtypes[] = {UUIDOID};
 	Datum		values[1];
 	StreamTime *until;
+	StreamTime	furthest;
 	int			nuntil;
 	bool		isnull;
 
@@ -146,6 +185,11 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 		}
 	}
 	SPI_freetuptable(SPI_tuptable);
+
+	furthest = STREAM_TIME_NONE;
+	for (int level = 0; level < GRANULARITY_COUNT; level++)
+		furthest = Max(furthest, progress->until[level]);
+	CheckDownsampledUntil(id, furthest);
 
 	return true;
 }

@@ -45,3 +45,16 @@ StoreIsReadable(Granularity level)
 		TableIsReadable(namespace, "progress") &&
 		TableIsReadable(namespace, psprintf("datapoints_%s", GranularityName(level)));
 }
+
+/*
+ * Whether the current role may read what all derived streams derive from, likewise.
+ */
+bool
+SourcesAreReadable(void)
+{
+	Oid			namespace = get_namespace_oid("datastream", true);
+
+	return OidIsValid(namespace) &&
+		SchemaAclCheck(namespace, GetUserId(), ACL_USAGE) == ACLCHECK_OK &&
+		TableIsReadable(namespace, "sources");
+}

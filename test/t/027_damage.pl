@@ -74,7 +74,7 @@ $node->safe_psql(
 				WHEN 0, 1 THEN
 					SELECT stream_id INTO id FROM datastream.heads WHERE head IS NOT NULL ORDER BY random() LIMIT 1;
 					change := test.any('latest = latest - interval ''1 hour''', 'latest = latest + interval ''1 hour''', 'latest = ''9000-01-01''', 'latest = NULL',
-						'close_at = ''-infinity''', 'close_at = close_at - interval ''3 s''', 'head = NULL',
+						'close_at = ''-infinity''', 'close_at = close_at - interval ''3 s''', 'head = NULL', 'head = NULL, latest = ''9000-01-01''',
 						'head = (SELECT o.head FROM datastream.heads o ORDER BY random() LIMIT 1)',
 						'head = (SELECT block FROM datastream.datapoints_minutes ORDER BY random() LIMIT 1)',
 						'head = (SELECT block FROM datastream.datapoints_seconds ORDER BY random() LIMIT 1)',
@@ -85,13 +85,14 @@ $node->safe_psql(
 					change := test.any('downsampled_until = downsampled_until[1:3]', 'downsampled_until = downsampled_until || downsampled_until',
 						'downsampled_until = array_fill(NULL::timestamptz, ARRAY[cardinality(downsampled_until)])',
 						'downsampled_until[2] = downsampled_until[2] + interval ''0.5 s''', 'downsampled_until[3] = ''1900-01-01''',
+						'downsampled_until[2:4] = array_fill(timestamptz ''9000-01-01'', ARRAY[3])', 'downsampled_until = array_fill(timestamptz ''9000-01-01'', ARRAY[cardinality(downsampled_until)])',
 						'downsampled_until[3] = downsampled_until[3] - interval ''1 hour''', 'downsampled_until[4] = downsampled_until[4] + interval ''1 hour''',
 						'late = ''{(,)}''', 'late = ''{[-infinity,infinity]}''', 'rederive = ''{[1900-01-01,9999-12-31]}'', behind = true', 'seen_latest = ''infinity'', active_at = ''infinity''',
 						'expired_until = ''infinity''');
 					EXECUTE format('UPDATE datastream.progress SET %s WHERE stream_id = $1', change) USING id;
 				WHEN 3 THEN
 					SELECT stream_id INTO id FROM datastream.sources ORDER BY random() LIMIT 1;
-					change := test.any('granularity = ''fortnights''', 'granularity = ''milliseconds''', 'granularity = ''years''', 'read_until = ''infinity''', 'read_until = NULL',
+					change := test.any('granularity = ''fortnights''', 'granularity = ''milliseconds''', 'granularity = ''years''', 'read_until = ''infinity''', 'read_until = ''9000-01-01''', 'read_until = ''2020-01-01''', 'read_until = NULL',
 						'read_count = -5', 'read_count = 2147483647', 'origin = ''infinity''', 'origin = ''-infinity'', origin_count = 7', 'source_id = gen_random_uuid()', 'name = ''nobody''');
 					EXECUTE format('UPDATE datastream.sources SET %s WHERE stream_id = $1', change) USING id;
 					UPDATE datastream.progress SET behind = true WHERE stream_id = id;
@@ -144,6 +145,7 @@ $node->safe_psql(
 		error text;
 	BEGIN
 		damaged := test.damage();
+		RAISE LOG 'damaged: %', damaged.what;
 		FOREACH statement IN ARRAY ARRAY[
 			'SELECT count(v) FROM ds_get_data(%1$L, ''milliseconds'')',
 			'SELECT sum(value) FROM ds_get_series(%1$L, ''seconds'', reverse => true)',
