@@ -256,18 +256,13 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 {
 	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
 	DataBlock  *rows;
-	TimeRange	late;
-	bool		is_late;
 
 	LockStream(PG_GETARG_UUID_P(0), false, false, head, CurrentMemoryContext);
 	RefuseDerived(&head->def);
 
 	/* The clock is read under the lock, so that it does not go back. */
 	rows = RowFromArguments(fcinfo, read_value, &head->def, value);
-	late.from = late.to = rows->times[0];
-	is_late = rows->times[0] < head->latest;
-
-	if (is_late)
+	if (rows->times[0] < head->latest)
 	{
 		if (check_timestamp)
 			RefuseOld(head, rows->times[0]);
@@ -280,7 +275,7 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 
 	if (head->contributes)
 	{
-		SourceChange change = {head->def.id, head->def.highest, is_late, &late};
+		SourceChange change = {head->def.id, head->def.highest};
 
 		DeriveFromChanges(&change, 1, true);
 	}

@@ -264,7 +264,6 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 				max_changes *= 2;
 				changes = repalloc(changes, sizeof(SourceChange) * max_changes);
 			}
-			memset(&changes[nchanges], 0, sizeof(SourceChange));
 			changes[nchanges].source = *id;
 			changes[nchanges].level = head.def.highest;
 			nchanges++;
