@@ -197,7 +197,8 @@ RemakeDerived(Derivation *derivation, StreamTime from, StreamTime to)
 }
 
 /*
- * The end of the first "max_blocks" blocks of a source from a time on;
+ * The end of the first "max_blocks" blocks of a source that have anything behind a
+ * time, so that what is read until there is more than what bears that time;
  * STREAM_TIME_MAX if it has not that many, or if there is no limit.
  */
 StreamTime
@@ -205,11 +206,11 @@ SourceLimit(const Source *source, StreamTime from, int max_blocks)
 {
 	StreamTime	limit;
 
-	if (max_blocks > 0 &&
-		NthBlockUntil(&source->def.id, source->granularity, Max(from, STREAM_TIME_MIN), max_blocks, &limit))
-		return limit;
+	if (max_blocks == 0 ||
+		!NthBlockUntil(&source->def.id, source->granularity, Max(from, STREAM_TIME_MIN) + 1, max_blocks, &limit))
+		return STREAM_TIME_MAX;
 
-	return STREAM_TIME_MAX;
+	return ReadsBuckets(source) ? BucketEnd(source->granularity, limit) - 1 : limit;
 }
 
 /*
@@ -257,10 +258,12 @@ ForwardLimit(const Derivation *derivation, StreamTime from, int max_blocks)
 static StreamTime
 ForwardFrom(const Derivation *derivation)
 {
+	const Source *followed = FollowedSource(derivation);
+
 	if (JoinsSources(derivation))
 		return JoinFrom(derivation);
 
-	return Max(FollowedSource(derivation)->read_until, STREAM_TIME_MIN);
+	return Max(Max(followed->read_until, followed->origin), STREAM_TIME_MIN);
 }
 
 /*

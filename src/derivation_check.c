@@ -155,8 +155,10 @@ FindDifferences(Derivation *derivation, StreamTime from)
 
 	for (int i = 0; i < derivation->nsources; i++)
 	{
-		derivation->sources[i].read_until = from > STREAM_TIME_MIN ? from : STREAM_TIME_NONE;
-		derivation->sources[i].read_count = 0;
+		Source	   *source = &derivation->sources[i];
+
+		source->read_until = Max(from > STREAM_TIME_MIN ? from : STREAM_TIME_NONE, source->origin);
+		source->read_count = 0;
 	}
 	if (!JoinsSources(derivation))
 		SkipSideSources(derivation);

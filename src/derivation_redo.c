@@ -57,7 +57,10 @@ RederivableFrom(const Derivation *derivation)
 		if (!ReadProgress(&source->def.id, &progress) || progress.expired_until == STREAM_TIME_NONE)
 			continue;
 
-		/* Empty buckets before the first one may have been there. */
+		/*
+		 * Empty buckets before the first one may have been there, and other
+		 * datapoints at the time of the first one.
+		 */
 		complete = progress.expired_until;
 		if (ReadsBuckets(source))
 		{
@@ -65,7 +68,7 @@ RederivableFrom(const Derivation *derivation)
 				complete = BucketStart(source->granularity, earliest);
 		}
 		else if (StreamEarliest(&source->def, &earliest))
-			complete = Min(complete, earliest);
+			complete = Min(complete, earliest + 1);
 		from = Max(from, complete);
 
 		/* The first one that is left has lost the one before it. */
@@ -129,7 +132,8 @@ JoinFrom(const Derivation *derivation)
 }
 
 /*
- * Takes the sources that an operator follows to have been read only until a time.
+ * Takes the sources that an operator follows to have been read only until a time,
+ * of what there is of them for the derived stream.
  */
 static void
 GoBackTo(Derivation *derivation, StreamTime t)
@@ -140,7 +144,7 @@ GoBackTo(Derivation *derivation, StreamTime t)
 
 		if (source->read_until == STREAM_TIME_NONE || source->read_until < t)
 			continue;
-		source->read_until = t;
+		source->read_until = Max(t, source->origin);
 		source->read_count = 0;
 	}
 }

@@ -482,12 +482,16 @@ NoteJoined(DeriveRun *run, const Summand *summands, const Summand *exhausted)
 
 		if (summand == exhausted)
 			NoteReadToEnd(source, summand->reader);
-		else if (summand->unrounded == STREAM_TIME_NONE)
+		if (summand->unrounded == STREAM_TIME_NONE || (summand == exhausted && !summand->settled))
 			continue;
-		else if (ReadsBuckets(source))
+		if (ReadsBuckets(source))
 			AdvanceSource(source, summand->settled ? BucketEnd(source->granularity, summand->t) : summand->t, 0);
+		else if (!summand->settled)
+			AdvanceSource(source, summand->unrounded, 0);
+		else if (BucketStart(run->def->highest, source->read_until) == summand->t)
+			AdvanceSource(source, Max(source->read_until, summand->unrounded), 1);
 		else
-			AdvanceSource(source, summand->unrounded, summand->settled ? 1 : 0);
+			AdvanceSource(source, summand->unrounded, 1);
 	}
 }
 

@@ -60,8 +60,14 @@ sub make_graph
 
 	make_sources($graph);
 	make_derived($graph, 3 + int rand 4) if $mode ne 'afterwards';
-	my @steps = (8 + int rand 18);
-	make_step($graph) foreach 1 .. $steps[0];
+	my $special = int rand 20;
+
+	for my $step (1 .. 8 + int rand 18)
+	{
+		make_step($graph);
+		make_from_now($graph) if $special < 3 && rand() < 0.2;
+		expire($graph) if $special == 3 && $mode ne 'afterwards' && rand() < 0.15;
+	}
 	make_derived($graph, 3 + int rand 4) if $mode eq 'afterwards';
 	finish($graph);
 
@@ -120,16 +126,27 @@ sub make_derived
 	my ($graph, $count) = @_;
 	my $streams = $graph->{streams};
 
-	for my $i (1 .. $count)
+	make_derived_one($graph) foreach 1 .. $count;
+}
+
+# Makes a derived stream; one that starts with what is appended from now on, if
+# that is wanted.
+sub make_derived_one
+{
+	my ($graph, $from_now) = @_;
+	my $streams = $graph->{streams};
+
 	{
-		my @usable = grep { ($streams->{$_}{depth} || 0) < 4 } @{ $graph->{order} };
+		my @usable = grep { ($streams->{$_}{depth} || 0) < 4 && (!$from_now || is_current($graph, $_)) } @{ $graph->{order} };
 		my @numeric = grep { !$streams->{$_}{nominal} } @usable;
 		my @nominal = grep { $streams->{$_}{nominal} } @usable;
 		my $op = pick(qw(sum sum derivative counter_reset counter_derivative counter_derivative));
 		my $nsources = $op eq 'sum' ? 1 + int rand 3 : 1;
 		my @names = map { rand() < 0.5 ? $numeric[-1 - int rand(@numeric < 3 ? @numeric : 3)] : pick(@numeric) } 1 .. $nsources;
 		my ($finest) = sort { $b <=> $a } map { $rank{ $streams->{$_}{level} } } @names;
-		my $level = $levels[ $finest + (rand() < 0.3 && $finest < $#levels ? 1 : 0) ];
+		my $level = $levels[ $finest + (!$from_now && rand() < 0.3 && $finest < $#levels ? 1 : 0) ];
+
+		return if $from_now && grep { $streams->{$_}{level} ne $level } @names;
 		my @sources = map { [ $_, $level ] } @names;
 		my $stream = { op => $op, level => $level, sources => \@sources };
 		my $arguments = ", derive_op => '$op'";
@@ -156,8 +173,94 @@ sub make_derived
 
 			$stream->{depth} = $depth if $depth > ($stream->{depth} || 0);
 		}
+		if ($from_now)
+		{
+			set_origins($graph, $stream);
+			$arguments .= ', derive_backprocess => false';
+		}
 		ensure($graph, "d" . (1 + grep { $streams->{$_}{op} } keys %$streams), $stream,
 			"$arguments, derive_from => jsonb_build_array(" . join(', ', map { source_json($graph, $_) } @sources) . ')');
+	}
+}
+
+# Whether what a stream has at this moment can be told without asking
+sub is_current
+{
+	my ($graph, $name) = @_;
+	my $stream = $graph->{streams}{$name};
+
+	return 1 if $stream->{raw};
+	return $graph->{mode} eq 'immediate' && !$graph->{mixed} && !$stream->{origins}
+	  && !grep { $graph->{streams}{ $_->[0] }{level} ne $_->[1] || !is_current($graph, $_->[0]) } @{ $stream->{sources} };
+}
+
+# What a stream that starts now does not see of its sources: the datapoints before
+# a time, and so many of those at it.
+sub set_origins
+{
+	my ($graph, $stream) = @_;
+	my @latest;
+
+	for my $source (@{ $stream->{sources} })
+	{
+		my $is = $graph->{streams}{ $source->[0] };
+		my $datapoints = $is->{raw} || derive($graph, $is);
+
+		delete $_->{datapoints} foreach values %{ $graph->{streams} };
+		push @latest, @$datapoints
+		  ? [ $datapoints->[-1][0], $is->{raw} ? scalar grep({ $_->[0] == $datapoints->[-1][0] } @$datapoints) : 1e9 ]
+		  : undef;
+	}
+	return if !grep { defined } @latest;
+
+	if ($stream->{op} eq 'sum')
+	{
+		my ($last) = sort { $b <=> $a } map { $_->[0] } grep { defined } @latest;
+
+		$_ = [ $last, 0 ] foreach grep { !defined $_ || $_->[0] != $last } @latest;
+	}
+	$stream->{origins} = \@latest;
+}
+
+sub make_from_now
+{
+	my ($graph) = @_;
+
+	make_derived_one($graph, 1);
+}
+
+# Deletes what is old of some streams: enough of it, before a gap, for that.  A sum
+# of several streams does not wait with that for one that comes late.
+sub expire
+{
+	my ($graph) = @_;
+	my %summand = map { $_->[0] => 1 } map { @{ $_->{sources} } } grep { ($_->{op} || '') eq 'sum' && @{ $_->{sources} } > 1 } values %{ $graph->{streams} };
+
+	for my $name (grep { rand() < 0.7 && !$graph->{streams}{$_}{nominal} && !$summand{$_} } @{ $graph->{order} })
+	{
+		my $stream = $graph->{streams}{$name};
+
+		if ($stream->{raw})
+		{
+			my $gap = 3 * $length{ $levels[ $rank{ $stream->{level} } + 1 ] || 'hours' };
+
+			append_many($graph, $name, 40);
+			append($graph, $name, $stream->{now} + $gap, 0);
+			append($graph, $name, $stream->{now} + $gap, 0);
+		}
+		say_sql($graph, "SELECT FROM ds_set_retention('{\"g\": $graph->{number}, \"n\": \"$name\"}', '$stream->{level}', '1 day');");
+		$stream->{expires} = 1;
+	}
+	say_sql($graph, "SELECT ds_backprocess_streams('{\"g\": $graph->{number}}');") if $graph->{mode} ne 'immediate' || $graph->{mixed};
+	say_sql($graph, "SELECT FROM ds_downsample_streams('{\"g\": $graph->{number}}');");
+	say_sql($graph, 'SELECT ds_apply_retention();');
+
+	# What is appended from now on must not want what is gone, be it as a reset.
+	my ($now) = sort { $b <=> $a } map { $_->{now} } grep { $_->{raw} } values %{ $graph->{streams} };
+	for my $name (grep { $graph->{streams}{$_}{raw} } @{ $graph->{order} })
+	{
+		append($graph, $name, (int($now / 1000) + 1) * 1000, 0);
+		$graph->{streams}{$name}{floor} = $graph->{streams}{$name}{now};
 	}
 }
 
@@ -215,6 +318,25 @@ sub append
 	remember($stream, $t, $value);
 }
 
+sub append_many
+{
+	my ($graph, $name, $count) = @_;
+	my $stream = $graph->{streams}{$name};
+	my (@times, @values);
+
+	for (1 .. $count)
+	{
+		my $t = next_time($graph, $stream);
+		my $value = value($stream);
+
+		push @times, timestamp($t);
+		push @values, sql_value($stream, $value);
+		remember($stream, $t, $value);
+	}
+	say_sql($graph,
+		"SELECT ds_append_multiple(:'$name'::uuid, ARRAY[" . join(', ', @times) . "], ARRAY[" . join(', ', @values) . ']::float8[]);');
+}
+
 sub make_step
 {
 	my ($graph) = @_;
@@ -231,30 +353,20 @@ sub make_step
 	}
 	elsif ($dice < 0.7)
 	{
-		my $first = $raw->[0][0];
+		my $first = defined $stream->{floor} ? $stream->{floor} : $raw->[0][0];
 		my $t = pick(
-			$first - rand(3) * $graph->{step},
+			defined $stream->{floor} ? $first : $first - rand(3) * $graph->{step},
 			$first + rand() * ($stream->{now} - $first),
 			$first + rand() * ($stream->{now} - $first),
 			$stream->{now} - rand(1.5) * $graph->{step},
 			pick(@$raw)->[0], $stream->{now});
 
+		$t = $first if defined $stream->{floor} && $t < $first;
 		append($graph, $name, floor($t / $unit) * $unit, 1);
 	}
 	elsif ($dice < 0.8 && !$stream->{nominal})
 	{
-		my (@times, @values);
-
-		for (1 .. pick(2, 3, 5, 8, rand() < 0.1 ? 60 : 4))
-		{
-			my $t = next_time($graph, $stream);
-			my $value = value($stream);
-
-			push @times, timestamp($t);
-			push @values, sql_value($stream, $value);
-			remember($stream, $t, $value);
-		}
-		say_sql($graph, "SELECT ds_append_multiple(:'$name'::uuid, ARRAY[" . join(', ', @times) . "], ARRAY[" . join(', ', @values) . ']::float8[]);');
+		append_many($graph, $name, pick(2, 3, 5, 8, rand() < 0.1 ? 60 : 4));
 	}
 	elsif ($dice < 0.9)
 	{
@@ -348,6 +460,13 @@ sub derive
 	my ($graph, $stream) = @_;
 	my @sources = map { source($graph, @$_[ 0, 1 ]) } @{ $stream->{sources} };
 	my @derived;
+
+	for my $i ($stream->{origins} ? 0 .. $#sources : ())
+	{
+		my ($origin, $hidden) = @{ $stream->{origins}[$i] || next };
+
+		$sources[$i] = [ grep { $_->[0] > $origin || ($_->[0] == $origin && $hidden-- <= 0) } @{ $sources[$i] } ];
+	}
 
 	if ($stream->{op} eq 'sum')
 	{
@@ -469,6 +588,8 @@ sub check_graph
 		my $expected = datapoints($graph, $stream);
 		my $is = $found{"$name $stream->{level}"} || [];
 
+		$expected = [ @$expected[ @$expected - @$is .. $#$expected ] ]
+		  if $stream->{expires} && @$is && @$is < @$expected;
 		next if same($is, $expected);
 		push @wrong, "$name (" . ($stream->{op} || 'appended') . ") has " . show($is) . " instead of " . show($expected);
 	}
