@@ -428,13 +428,18 @@ LastValue(const StreamDef *def, Granularity level, StreamTime until)
 	return t;
 }
 
+/* The time of the last datapoint, or in the last bucket, that has been read of a source */
+#define LAST_READ \
+	"CASE WHEN read_count OPERATOR(pg_catalog.>) 0 THEN read_until" \
+	" ELSE read_until OPERATOR(pg_catalog.-) '1 ms'::pg_catalog.interval END"
+
 /* Attributes of the query of NeededFrom() */
 #define NEEDED_DERIVE_OP	1
 #define NEEDED_BEHIND		2
 #define NEEDED_REDERIVES	3
 #define NEEDED_FOLLOWED		4
-#define NEEDED_READ_UNTIL	5
-#define NEEDED_FOLLOWS_UNTIL	6
+#define NEEDED_LAST_READ	5
+#define NEEDED_FOLLOWED_READ	6
 
 /*
  * The time from which on a derived stream, in a row of the query of
@@ -448,9 +453,9 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
 	int			derive_op = name != NULL ? FindDeriveOperator(name, strlen(name)) : -1;
 	bool		joins = derive_op >= 0 && DeriveOperators[derive_op].joins_sources;
 	bool		isnull;
-	Datum		read_until = SPI_getbinval(tuple, desc, NEEDED_READ_UNTIL, &isnull);
+	Datum		read_until = SPI_getbinval(tuple, desc, NEEDED_LAST_READ, &isnull);
 	bool		unread = isnull;
-	Datum		follows_until = SPI_getbinval(tuple, desc, NEEDED_FOLLOWS_UNTIL, &isnull);
+	Datum		follows_until = SPI_getbinval(tuple, desc, NEEDED_FOLLOWED_READ, &isnull);
 	bool		unfollowed = isnull;
 	StreamTime	from;
 
@@ -496,12 +501,12 @@ NeededFrom(const StreamHead *head, Granularity level)
 	BeginLatestSnapshot();
 	nderived = RunSavedQuery(&slot,
 							 "SELECT s.derive_op, COALESCE(p.behind, true),"
-							 " COALESCE(NOT pg_catalog.isempty(p.rederive), true),"
-							 " f.\"position\" OPERATOR(pg_catalog.=) d.\"position\", d.read_until, f.read_until"
-							 " FROM datastream.sources d"
+							 " EXISTS (SELECT FROM datastream.changes c WHERE c.stream_id OPERATOR(pg_catalog.=) d.stream_id),"
+							 " f.\"position\" OPERATOR(pg_catalog.=) d.\"position\", d.last_read, f.last_read"
+							 " FROM (SELECT *, " LAST_READ " AS last_read FROM datastream.sources) d"
 							 " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) d.stream_id"
 							 " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) d.stream_id"
-							 " CROSS JOIN LATERAL (SELECT l.\"position\", l.read_until FROM datastream.sources l"
+							 " CROSS JOIN LATERAL (SELECT l.\"position\", " LAST_READ " AS last_read FROM datastream.sources l"
 							 " WHERE l.stream_id OPERATOR(pg_catalog.=) d.stream_id"
 							 " ORDER BY l.\"position\" DESC LIMIT 1) f"
 							 " WHERE d.source_id OPERATOR(pg_catalog.=) $1"

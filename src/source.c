@@ -41,12 +41,60 @@ struct SourceReader
 	BucketState state;
 	StreamTime	bucket;
 	StreamTime	bucket_end;
+	StreamTime	closed_until;	/* or STREAM_TIME_NONE */
 };
 
-static bool
+/*
+ * Whether a source is read at a lower granularity.
+ */
+bool
 ReadsBuckets(const Source *source)
 {
 	return source->granularity != source->def.highest;
+}
+
+/*
+ * Notes that a source has been read up to the datapoint at "t", which comes
+ * behind all that had been read before.
+ */
+void
+NoteRead(Source *source, StreamTime t)
+{
+	if (ReadsBuckets(source))
+	{
+		source->read_until = BucketEnd(source->granularity, t);
+		source->read_count = 0;
+	}
+	else if (source->read_until == t)
+		source->read_count++;
+	else
+	{
+		source->read_until = t;
+		source->read_count = 1;
+	}
+}
+
+/*
+ * Notes that all of a source before a time, and so many datapoints at it, have been
+ * read, unless more has been.
+ */
+void
+AdvanceSource(Source *source, StreamTime t, int count)
+{
+	if (t < source->read_until || (t == source->read_until && count <= source->read_count))
+		return;
+	source->read_until = t;
+	source->read_count = count;
+}
+
+/*
+ * Whether a change of a source at a time concerns what has been read of it.
+ */
+bool
+HasRead(const Source *source, StreamTime t)
+{
+	return source->read_until != STREAM_TIME_NONE &&
+		(source->read_count > 0 ? t <= source->read_until : t < source->read_until);
 }
 
 /*
@@ -130,10 +178,14 @@ BeginSource(const Source *source, StreamTime from, StreamTime to)
 	if (ReadsBuckets(source))
 	{
 		InitBucket(&reader->state, &source->def, reader->context);
+		reader->closed_until = STREAM_TIME_NONE;
 		if (!ClosedBucketRange(source, &reader->bucket, &reader->bucket_end))
 			reader->bucket = reader->bucket_end = STREAM_TIME_MAX;
 		else
+		{
 			reader->bucket = Max(reader->bucket, BucketStart(source->granularity, from));
+			reader->closed_until = reader->bucket_end;
+		}
 		reader->bucket_end = Min(reader->bucket_end, to + 1);
 	}
 	else
@@ -253,6 +305,28 @@ SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Value *value)
 	}
 
 	return false;
+}
+
+/*
+ * Notes that a source has been read to its end, as far as a reader of it without
+ * a limit shows that; for those who do not mind how many datapoints there are at
+ * its latest time.
+ */
+void
+NoteReadToEnd(Source *source, const SourceReader *reader)
+{
+	StreamTime	latest = STREAM_TIME_NONE;
+
+	if (ReadsBuckets(source))
+		latest = reader->closed_until;
+	else if (reader->head_rows->count > 0)
+		latest = reader->head_rows->times[reader->head_rows->count - 1];
+	else if (!LastBlockUntil(&source->def.id, source->def.highest, &latest))
+		latest = STREAM_TIME_NONE;
+
+	/* Nobody knows here whether there is anything at the origin. */
+	AdvanceSource(source, Max(latest, source->origin),
+				  !ReadsBuckets(source) && latest > source->origin ? 1 : 0);
 }
 
 /*

@@ -74,7 +74,8 @@ sub create_checks
 		CREATE SCHEMA test;
 		CREATE FUNCTION test.waiting() RETURNS bigint LANGUAGE sql STABLE AS $$
 			SELECT (SELECT count(*) FROM datastream.heads WHERE due OR undelivered)
-				+ (SELECT count(*) FROM datastream.progress WHERE behind OR pending_backprocess OR late <> '{}' OR rederive <> '{}')
+				+ (SELECT count(*) FROM datastream.progress WHERE behind OR pending_backprocess OR late <> '{}')
+				+ (SELECT count(*) FROM datastream.changes)
 		$$;
 		CREATE FUNCTION test.stream(name text) RETURNS uuid LANGUAGE sql STABLE AS
 			$$ SELECT stream_id FROM ds_find_streams(jsonb_build_object('name', name)) $$;
