@@ -111,7 +111,7 @@ $$;
  */
 CREATE TABLE datastream.changes (
 	stream_id uuid NOT NULL,
-	change_id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	change_id uuid NOT NULL,
 	"position" integer NOT NULL,
 	"from" timestamptz NOT NULL,
 	"to" timestamptz NOT NULL,
@@ -136,8 +136,8 @@ BEGIN
 END
 $$;
 
-INSERT INTO datastream.changes (stream_id, "position", "from", "to")
-	SELECT p.stream_id, d."position", COALESCE(pg_catalog.lower(r), '1970-01-01 00:00:00+00'),
+INSERT INTO datastream.changes (stream_id, change_id, "position", "from", "to")
+	SELECT p.stream_id, pg_catalog.gen_random_uuid(), d."position", COALESCE(pg_catalog.lower(r), '1970-01-01 00:00:00+00'),
 		COALESCE(pg_catalog.upper(r), '9999-12-31 23:59:59+00')
 	FROM datastream.progress p
 		CROSS JOIN LATERAL pg_catalog.unnest(p.rederive) r

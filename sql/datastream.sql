@@ -69,7 +69,7 @@ CREATE INDEX sources_source_id ON datastream.sources (source_id);
 -- change the source, and deleted when the stream has been derived again.
 CREATE TABLE datastream.changes (
 	stream_id uuid NOT NULL,
-	change_id uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	change_id uuid NOT NULL,
 	"position" integer NOT NULL,
 	"from" timestamptz NOT NULL,
 	"to" timestamptz NOT NULL,

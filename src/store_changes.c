@@ -68,8 +68,8 @@ NoteChanges(const pg_uuid_t *source, Granularity level, const TimeRange *ranges,
 	values[2] = TimeArray(ranges, nranges, false);
 	values[3] = TimeArray(ranges, nranges, true);
 	RunSavedQuery(&slot,
-				  "INSERT INTO datastream.changes (stream_id, \"position\", \"from\", \"to\")"
-				  " SELECT d.stream_id, d.\"position\", x.f, x.t"
+				  "INSERT INTO datastream.changes (stream_id, change_id, \"position\", \"from\", \"to\")"
+				  " SELECT d.stream_id, pg_catalog.gen_random_uuid(), d.\"position\", x.f, x.t"
 				  " FROM datastream.sources d"
 				  " CROSS JOIN ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) x(f, t)"
 				  " WHERE d.source_id OPERATOR(pg_catalog.=) $1"
@@ -143,8 +143,8 @@ NoteChangeFor(const pg_uuid_t *derived, int position, TimeRange range)
 	values[2] = TimestampTzGetDatum(TimestampFromStreamTime(range.from));
 	values[3] = TimestampTzGetDatum(TimestampFromStreamTime(range.to));
 	RunSavedQuery(&slot,
-				  "INSERT INTO datastream.changes (stream_id, \"position\", \"from\", \"to\")"
-				  " VALUES ($1, $2, $3, $4)",
+				  "INSERT INTO datastream.changes (stream_id, change_id, \"position\", \"from\", \"to\")"
+				  " VALUES ($1, pg_catalog.gen_random_uuid(), $2, $3, $4)",
 				  4, argtypes, values, NULL, false);
 }
 
