@@ -434,12 +434,11 @@ LastValue(const StreamDef *def, Granularity level, StreamTime until)
 	" ELSE read_until OPERATOR(pg_catalog.-) '1 ms'::pg_catalog.interval END"
 
 /* Attributes of the query of NeededFrom() */
-#define NEEDED_DERIVE_OP	1
-#define NEEDED_BEHIND		2
-#define NEEDED_REDERIVES	3
-#define NEEDED_FOLLOWED		4
-#define NEEDED_LAST_READ	5
-#define NEEDED_FOLLOWED_READ	6
+#define NEEDED_STREAM		1
+#define NEEDED_DERIVE_OP	2
+#define NEEDED_FOLLOWED		3
+#define NEEDED_LAST_READ	4
+#define NEEDED_FOLLOWED_READ	5
 
 /*
  * The time from which on a derived stream, in a row of the query of
@@ -457,16 +456,16 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
 	bool		unread = isnull;
 	Datum		follows_until = SPI_getbinval(tuple, desc, NEEDED_FOLLOWED_READ, &isnull);
 	bool		unfollowed = isnull;
+	StreamTime	unsettled_from =
+		UnsettledFrom(DatumGetUUIDP(SPI_getbinval(tuple, desc, NEEDED_STREAM, &isnull)));
 	StreamTime	from;
 
-	if (DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_REDERIVES, &isnull)))
-		return STREAM_TIME_MIN;
-	if (joins && !head->undelivered && !DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_BEHIND, &isnull)))
+	if (joins && unsettled_from == STREAM_TIME_MAX)
 		return STREAM_TIME_MAX;
 	if (unread || (!joins && unfollowed))
 		return STREAM_TIME_MIN;
 
-	from = StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until));
+	from = Min(unsettled_from, StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until)));
 	if (!joins)
 		from = Min(from, StreamTimeFromTimestampClamped(DatumGetTimestampTz(follows_until)));
 	if (!joins && DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_FOLLOWED, &isnull)))
@@ -481,7 +480,8 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
  * need what is there, with the newest snapshot.
  *
  * What is to be derived again may need anything.  A stream that has fallen
- * behind, or is about to be told so, needs what it has not read.  Operators
+ * behind, or is about to be told so, needs what it has not read, and what comes
+ * with that of other sources, which may be behind themselves.  Operators
  * that do not join their sources look back: at the last value of the source
  * that they follow, and at all that the others have had since.  A join does not
  * wait for a source that sends nothing, as it may never do so again.
@@ -500,11 +500,9 @@ NeededFrom(const StreamHead *head, Granularity level)
 	values[1] = CStringGetTextDatum(GranularityName(level));
 	BeginLatestSnapshot();
 	nderived = RunSavedQuery(&slot,
-							 "SELECT s.derive_op, COALESCE(p.behind, true),"
-							 " EXISTS (SELECT FROM datastream.changes c WHERE c.stream_id OPERATOR(pg_catalog.=) d.stream_id),"
+							 "SELECT d.stream_id, s.derive_op,"
 							 " f.\"position\" OPERATOR(pg_catalog.=) d.\"position\", d.last_read, f.last_read"
 							 " FROM (SELECT *, " LAST_READ " AS last_read FROM datastream.sources) d"
-							 " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) d.stream_id"
 							 " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) d.stream_id"
 							 " CROSS JOIN LATERAL (SELECT l.\"position\", " LAST_READ " AS last_read FROM datastream.sources l"
 							 " WHERE l.stream_id OPERATOR(pg_catalog.=) d.stream_id"

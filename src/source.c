@@ -510,3 +510,56 @@ DerivedReadUntil(const StreamDef *def)
 
 	return SourcesReadUntil(def, sources, nsources);
 }
+
+/*
+ * The time from which on datapoints of a derived stream may still change or come,
+ * as those of what it derives from, directly or not, may: in order of their
+ * cursors, where something is to be read; STREAM_TIME_MIN, where something is to
+ * be derived again; STREAM_TIME_MAX if there is nothing of that.  With the newest
+ * snapshot.
+ */
+StreamTime
+UnsettledFrom(const pg_uuid_t *derived)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	StreamTime	from = STREAM_TIME_MAX;
+	Granularity coarsest = 0;
+	Datum		values[1];
+	uint64		nunsettled;
+
+	values[0] = UUIDPGetDatum(derived);
+	nunsettled = RunSavedQuery(&slot,
+							   "WITH RECURSIVE upstream AS ("
+							   " SELECT d.stream_id, d.source_id, d.read_until FROM datastream.sources d"
+							   " WHERE d.stream_id OPERATOR(pg_catalog.=) $1"
+							   " UNION"
+							   " SELECT d.stream_id, d.source_id, d.read_until FROM upstream u"
+							   " JOIN datastream.sources d ON d.stream_id OPERATOR(pg_catalog.=) u.source_id)"
+							   " SELECT CASE WHEN NOT x.again THEN u.read_until END,"
+							   " COALESCE(s.highest_granularity, 'years')"
+							   " FROM upstream u"
+							   " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) u.stream_id"
+							   " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) u.stream_id"
+							   " LEFT JOIN datastream.heads h ON h.stream_id OPERATOR(pg_catalog.=) u.source_id"
+							   " CROSS JOIN LATERAL (SELECT COALESCE(p.pending_backprocess, true)"
+							   " OR EXISTS (SELECT FROM datastream.changes c"
+							   " WHERE c.stream_id OPERATOR(pg_catalog.=) u.stream_id) AS again) x"
+							   " WHERE x.again OR (h.latest IS NOT NULL AND (h.undelivered OR p.behind))",
+							   1, argtypes, values, NULL, true);
+	for (uint64 i = 0; i < nunsettled; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		read_until = SPI_getbinval(tuple, desc, 1, &isnull);
+		StreamTime	t = isnull ? STREAM_TIME_MIN : StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until));
+
+		coarsest = Max(coarsest, StoredGranularity(derived, tuple, desc, 2));
+		from = Min(from, t);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	/* Datapoints on the way are rounded to the granularities of their streams. */
+	return from == STREAM_TIME_MAX ? from : Max(BucketStart(coarsest, from), STREAM_TIME_MIN);
+}

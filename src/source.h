@@ -46,5 +46,6 @@ extern bool HasRead(const Source *source, StreamTime t);
 
 extern bool LookBack(const Source *source, StreamTime before, bool skip_nulls,
 					 StreamTime *t, Value *value);
+extern StreamTime UnsettledFrom(const pg_uuid_t *derived);
 
 #endif							/* DS_SOURCE_H */

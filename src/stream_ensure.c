@@ -672,7 +672,7 @@ InsertSourcesFromNow(const StreamRequest *request, const SourcePosition *positio
 
 		if (DeriveOperators[request->def.derive_op].joins_sources && origin.t != last.t)
 			origin = last;
-		if (source->def.derive_op >= 0 && source->granularity == source->def.highest)
+		else if (source->def.derive_op >= 0 && source->granularity == source->def.highest)
 			origin.count = PG_INT32_MAX;
 		InsertSource(&request->def.id, i, source, &origin);
 	}
