@@ -4,3 +4,45 @@
  * What version 0.2.0 changed.  A database that is updated must end with what
  * CREATE EXTENSION makes: test/t/020_update.pl compares the two.
  */
+
+/*
+ * Downsampling
+ */
+DROP FUNCTION @extschema@.ds_downsample_streams(jsonb, timestamptz, boolean, regprocedure);
+CREATE FUNCTION @extschema@.ds_downsample_streams(query_tags jsonb DEFAULT NULL, until timestamptz DEFAULT NULL,
+		return_datapoints boolean DEFAULT false, filter_stream regprocedure DEFAULT NULL,
+		close_last boolean DEFAULT false)
+	RETURNS TABLE (stream_id uuid, granularity text, t timestamptz, v jsonb, times jsonb)
+	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION @extschema@.ds_downsample_streams(jsonb, timestamptz, boolean, regprocedure, boolean)
+	IS 'close the buckets that are due, at all lower granularities';
+
+-- Version 0.1.0 took a stream for done by its latest datapoint and its finest
+-- level alone.  Those with a level that can be closed further are due: one that
+-- is behind what the stream has come to, or one without a bucket where that lies
+-- past the first bucket of what the level is made of.  Where this is not known,
+-- the next downsampling looks.
+DO $$
+DECLARE
+	granularities CONSTANT pg_catalog.text[] := ARRAY['milliseconds', 'seconds', '10seconds', 'minutes',
+		'10minutes', 'hours', '6hours', 'days', 'months', 'years'];
+BEGIN
+	FOR level IN 2 .. pg_catalog.array_length(granularities, 1) LOOP
+		EXECUTE pg_catalog.format('UPDATE datastream.heads h SET due = true
+			FROM datastream.streams s
+				JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) s.stream_id
+				CROSS JOIN LATERAL (SELECT pg_catalog.max(d.read_until) AS until FROM datastream.sources d
+					WHERE d.stream_id OPERATOR(pg_catalog.=) s.stream_id) r
+				LEFT JOIN LATERAL (SELECT b.start FROM datastream.%3$I b
+					WHERE b.stream_id OPERATOR(pg_catalog.=) s.stream_id ORDER BY b.start LIMIT 1) f ON true
+			WHERE h.stream_id OPERATOR(pg_catalog.=) s.stream_id AND NOT h.due AND h.latest IS NOT NULL
+				AND s.value_downsamplers OPERATOR(pg_catalog.<>) ''{}''
+				AND s.highest_granularity OPERATOR(pg_catalog.=) ANY ($1)
+				AND COALESCE(@extschema@.ds_round(%1$L, LEAST(pg_catalog.clock_timestamp(), GREATEST(h.latest, r.until)))
+						OPERATOR(pg_catalog.>) COALESCE(p.downsampled_until[%2$s], @extschema@.ds_round(%1$L, f.start)),
+					p.downsampled_until[%2$s - 1] IS NOT NULL OR s.highest_granularity OPERATOR(pg_catalog.=) $1[%2$s - 1])',
+				granularities[level], level, 'datapoints_'::pg_catalog.text OPERATOR(pg_catalog.||) granularities[level - 1])
+			USING granularities[:level - 1];
+	END LOOP;
+END
+$$;

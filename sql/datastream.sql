@@ -212,10 +212,11 @@ COMMENT ON FUNCTION @extschema@.ds_get_series(uuid, text, timestamptz, timestamp
  * Downsampling
  */
 CREATE FUNCTION @extschema@.ds_downsample_streams(query_tags jsonb DEFAULT NULL, until timestamptz DEFAULT NULL,
-		return_datapoints boolean DEFAULT false, filter_stream regprocedure DEFAULT NULL)
+		return_datapoints boolean DEFAULT false, filter_stream regprocedure DEFAULT NULL,
+		close_last boolean DEFAULT false)
 	RETURNS TABLE (stream_id uuid, granularity text, t timestamptz, v jsonb, times jsonb)
 	AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION @extschema@.ds_downsample_streams(jsonb, timestamptz, boolean, regprocedure)
+COMMENT ON FUNCTION @extschema@.ds_downsample_streams(jsonb, timestamptz, boolean, regprocedure, boolean)
 	IS 'close the buckets that are due, at all lower granularities';
 
 /*

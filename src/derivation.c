@@ -572,7 +572,9 @@ DeriveLocked(Derivation *derivation, const TimeRange *changed, int nchanged, int
 			derivation->advanced = true;
 		}
 	}
-	if (derivation->changed)
+	if ((derivation->advanced &&
+		 AdvanceDerived(&derivation->head, SourcesReadUntil(def, derivation->sources, derivation->nsources))) ||
+		derivation->changed)
 		SaveHead(&derivation->head);
 }
 

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "bucket.h"
+#include "closing.h"
 #include "derive.h"
 #include "downsample.h"
 #include "errors.h"
@@ -29,8 +30,6 @@
 
 /* Late ranges that are downsampled again at once, where that is limited */
 #define REDO_RANGES		8
-
-int			close_after = 3600;
 
 /* A level in a pass */
 typedef struct Level
@@ -499,26 +498,6 @@ CheckProgress(const StreamDef *def, StreamProgress *progress)
 }
 
 /*
- * The end of the first "max_blocks" blocks of datapoints from a time on, or
- * STREAM_TIME_MAX if there are not so many, or if there is no limit.
- */
-static StreamTime
-BlocksUntil(const StreamDef *def, StreamTime from, int max_blocks)
-{
-	StreamTime	until = STREAM_TIME_MAX;
-
-	if (max_blocks > 0)
-	{
-		BeginLatestSnapshot();
-		if (!NthBlockUntil(&def->id, def->highest, from, max_blocks, &until))
-			until = STREAM_TIME_MAX;
-		EndLatestSnapshot();
-	}
-
-	return until;
-}
-
-/*
  * Makes those closed buckets of a locked stream again that late datapoints have
  * touched, at once so many as "max_blocks" blocks of datapoints make.  Returns
  * whether there are more.
@@ -537,7 +516,7 @@ RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChange
 	while (ndone < nlate && (max_blocks == 0 || ndone < REDO_RANGES))
 	{
 		TimeRange	range = {late[ndone].from, late[ndone].to};
-		StreamTime	limit = BlocksUntil(def, range.from, max_blocks);
+		StreamTime	limit = BlocksUntil(def, def->highest, range.from, max_blocks);
 		bool		whole = limit >= range.to;
 
 		range.to = Min(range.to, limit);
@@ -560,70 +539,109 @@ RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChange
 }
 
 /*
- * Until when a stream can be downsampled at once, so that about "max_blocks"
- * blocks are read; at most "until".
+ * Closes the buckets of each level down to "coarsest" in [from, close_until).
  */
-static StreamTime
-LimitPass(const StreamHead *head, const StreamProgress *progress, StreamTime until, int max_blocks)
+static void
+CloseLevels(const StreamHead *head, StreamProgress *progress, StreamTime *from,
+			const StreamTime *close_until, Granularity coarsest, ClosedBuckets *closed,
+			LevelChanges *changes)
 {
-	Granularity finest = head->def.highest + 1;
-	StreamTime	from = Max(progress->until[finest], STREAM_TIME_MIN);
+	const StreamDef *def = &head->def;
+	Granularity finest = def->highest + 1;
+	Pass	   *pass = BeginPass(def, progress, from, close_until, coarsest);
 
-	if (head->rows->count > 0 && head->rows->times[0] < from)
-		return until;
+	if (from[finest] < close_until[finest])
+		FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);
+	closed->datapoints = pass->datapoints;
+	EndPass(pass);
 
-	return Min(until, BucketEnd(finest, BlocksUntil(&head->def, from, max_blocks)));
+	for (int level = finest; level < GRANULARITY_COUNT; level++)
+	{
+		if (from[level] >= close_until[level])
+			continue;
+		closed->next[level].from = from[level];
+		closed->next[level].to = close_until[level];
+		NoteChange(changes, def, (Granularity) level, from[level], close_until[level], false);
+		from[level] = progress->until[level] = close_until[level];
+	}
 }
 
 /*
- * Whether datapoints have come to a stream since it was last looked that are
- * older than that: nobody knows when, so that it is not silent yet.
+ * The first bucket that is stored of each level that has closed ones;
+ * STREAM_TIME_NONE for none.
+ */
+static void
+FindFirstBuckets(const StreamDef *def, const StreamProgress *progress, StreamTime *first)
+{
+	BeginLatestSnapshot();
+	for (int level = def->highest + 1; level < GRANULARITY_COUNT; level++)
+	{
+		first[level] = STREAM_TIME_NONE;
+		if (progress->until[level] != STREAM_TIME_NONE &&
+			!FirstBlockStart(&def->id, (Granularity) level, &first[level]))
+			first[level] = STREAM_TIME_NONE;
+	}
+	EndLatestSnapshot();
+}
+
+/*
+ * Whether what lies at a time or later may be in a stream's first bucket, or
+ * before it.
  */
 static bool
-HasBeenFilled(const StreamHead *head, const StreamProgress *progress)
+TouchesFirstBucket(const StreamDef *def, StreamTime from)
 {
-	return head->latest != progress->seen_latest &&
-		BucketEnd(head->def.highest + 1, head->latest) < head->check_at;
+	Granularity finest = def->highest + 1;
+	StreamTime	first;
+	bool		found;
+
+	BeginLatestSnapshot();
+	found = FirstBlockStart(&def->id, finest, &first);
+	EndLatestSnapshot();
+
+	return !found || from < BucketEnd(finest, first);
 }
 
 /*
- * Until when buckets of a stream can be closed that has gone silent: the end of
- * the coarsest bucket with its latest datapoint that has been over for so long
- * by the clock; STREAM_TIME_NONE if it has not gone silent.
+ * Makes those closed buckets again that late datapoints have touched: see
+ * RedoLate().  Where a stream begins earlier than it did, or later, there are
+ * buckets, empty ones among them, that there were not, or are no more.
  */
-static StreamTime
-SilentUntil(const StreamHead *head, const StreamProgress *progress, StreamTime now)
+static bool
+RedoLateBuckets(StreamHead *head, StreamProgress *progress, int max_blocks, ClosedBuckets *closed,
+				LevelChanges *changes)
 {
-	StreamTime	over_until = now - close_after * INT64CONST(1000);
-	StreamTime	until = STREAM_TIME_NONE;
+	const StreamDef *def = &head->def;
+	StreamTime	old_first[GRANULARITY_COUNT];
+	StreamTime	new_first[GRANULARITY_COUNT];
+	bool		more;
 
-	if (progress->active_at != STREAM_TIME_NONE && progress->active_at > over_until)
-		return STREAM_TIME_NONE;
+	if (progress->nranges[RANGES_LATE] == 0)
+		return false;
+	if (!TouchesFirstBucket(def, progress->ranges[RANGES_LATE][0].from))
+		return RedoLate(head, progress, max_blocks, changes);
 
-	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
+	FindFirstBuckets(def, progress, old_first);
+	more = RedoLate(head, progress, max_blocks, changes);
+	FindFirstBuckets(def, progress, new_first);
+
+	for (int i = def->highest + 1; i < GRANULARITY_COUNT; i++)
 	{
-		StreamTime	end = BucketEnd((Granularity) i, head->latest);
+		Granularity level = (Granularity) i;
+		StreamTime	old = old_first[level] == STREAM_TIME_NONE ? progress->until[level] : old_first[level];
+		StreamTime	new = new_first[level] == STREAM_TIME_NONE ? progress->until[level] : new_first[level];
 
-		if (end <= over_until)
-			until = end;
+		if (old == new)
+			continue;
+		NoteChange(changes, def, level, Min(old, new), Max(old, new), true);
+		if (new < old)
+		{
+			closed->front[level].from = new;
+			closed->front[level].to = old;
+		}
 	}
 
-	return until;
-}
-
-/*
- * When to look next whether a stream has gone silent.
- */
-static StreamTime
-NextCheck(const StreamHead *head, const StreamProgress *progress)
-{
-	for (int i = head->def.highest + 1; i < GRANULARITY_COUNT; i++)
-	{
-		if (progress->until[i] <= head->latest)
-			return Max(BucketEnd((Granularity) i, head->latest), progress->active_at);
-	}
-
-	return STREAM_TIME_NONE;
+	return more;
 }
 
 /*
@@ -652,89 +670,54 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 	const StreamDef *def = &head->def;
 	Granularity finest = def->highest + 1;
 	StreamTime	now = StreamTimeFromTimestampClamped(GetCurrentTimestamp());
-	StreamTime	limit = Min(limits->until, head->latest);
+	StreamTime	complete_until = CompleteUntil(head);
+	bool		has_datapoints = complete_until != STREAM_TIME_NONE;
 	StreamTime	silent_until = STREAM_TIME_NONE;
-	StreamTime	close_until[GRANULARITY_COUNT];
-	StreamTime	first_time = STREAM_TIME_NONE;
-	StreamTime	from[GRANULARITY_COUNT];
-	bool		has_datapoints = true;
-	int			coarsest = def->highest;	/* level with something to close */
+	StreamTime	next_close = STREAM_TIME_NONE;
 	bool		more_late;
 	LevelChanges changes = {0};
 
 	CheckProgress(def, progress);
-
-	/* Late datapoints may have come before the first one. */
-	if (progress->nranges[RANGES_LATE] > 0 || progress->until[finest] == STREAM_TIME_NONE)
-	{
-		BeginLatestSnapshot();
-		has_datapoints = StreamEarliest(def, &first_time);
-		EndLatestSnapshot();
-	}
-
-	more_late = RedoLate(head, progress, limits->max_blocks, &changes);
+	more_late = RedoLateBuckets(head, progress, limits->max_blocks, closed, &changes);
 
 	if (has_datapoints)
+	{
+		StreamTime	limit = AskedUntil(def, limits, complete_until, now);
+		StreamTime	from[GRANULARITY_COUNT];
+		StreamTime	close_until[GRANULARITY_COUNT];
+		Granularity coarsest;
+
 		limit = LimitPass(head, progress, limit, limits->max_blocks);
-	if (has_datapoints && limits->check_silent && limit == head->latest)
-	{
-		if (HasBeenFilled(head, progress))
-			progress->active_at = now;
-		silent_until = SilentUntil(head, progress, now);
-	}
-
-	if (has_datapoints && limit >= STREAM_TIME_MIN)
-	{
-		for (int i = finest; i < GRANULARITY_COUNT; i++)
+		if (limits->check_silent && limit == complete_until)
 		{
-			Granularity level = (Granularity) i;
-
-			close_until[level] = BucketStart(level, level == finest ? Max(limit, silent_until)
-											 : close_until[level - 1]);
-			from[level] = progress->until[level];
-			if (from[level] == STREAM_TIME_NONE)
-				from[level] = BucketStart(level, first_time != STREAM_TIME_NONE ? first_time
-										  : progress->until[finest] - 1);
-			if (from[level] < close_until[level])
-				coarsest = level;
+			if (HasBeenFilled(head, progress, complete_until))
+				progress->active_at = now;
+			silent_until = SilentUntil(def, progress, complete_until, now);
 		}
-	}
 
-	if (coarsest > def->highest)
-	{
-		Pass	   *pass = BeginPass(def, progress, from, close_until, coarsest);
-
-		if (from[finest] < close_until[finest])
-			FeedNewDatapoints(pass, head->rows, from[finest], close_until[finest] - 1);
-		closed->datapoints = pass->datapoints;
-		EndPass(pass);
-
-		for (int level = finest; level < GRANULARITY_COUNT; level++)
+		FindOpenFrom(def, progress, from);
+		coarsest = FindCloseUntil(def, progress, from, Max(Max(limit, silent_until), STREAM_TIME_MIN),
+								  limits->max_blocks, close_until);
+		if (coarsest > def->highest)
 		{
-			if (from[level] >= close_until[level])
-				continue;
-			closed->from[level] = from[level];
-			closed->to[level] = close_until[level];
-			progress->until[level] = close_until[level];
-			NoteChange(&changes, def, (Granularity) level, from[level], close_until[level], false);
+			CloseLevels(head, progress, from, close_until, coarsest, closed, &changes);
+			if (silent_until == STREAM_TIME_NONE)
+				progress->active_at = now;
 		}
-		if (silent_until == STREAM_TIME_NONE)
-			progress->active_at = now;
-	}
-	progress->seen_latest = head->latest;
 
-	if (progress->until[finest] != STREAM_TIME_NONE)
-		head->close_at = BucketEnd(finest, progress->until[finest]);
+		head->close_at = BucketEnd(finest, from[finest]);
+		next_close = NextClose(def, from, complete_until);
+	}
+	progress->seen_latest = complete_until;
 
 	/* What has been appended with a time to come is to be closed then. */
-	head->due = more_late ||
-		(head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at && head->close_at <= now);
+	head->due = more_late || (next_close != STREAM_TIME_NONE && next_close <= now);
 	closed->more = head->due;
 	if (limits->check_silent && !head->due)
-		head->check_at = NextCheck(head, progress);
-	if (!head->due && head->close_at != STREAM_TIME_NONE && head->latest >= head->close_at)
+		head->check_at = has_datapoints ? NextCheck(def, progress, complete_until) : STREAM_TIME_NONE;
+	if (!head->due && next_close != STREAM_TIME_NONE)
 	{
-		head->check_at = Max(head->close_at - close_after * INT64CONST(1000), STREAM_TIME_MIN);
+		head->check_at = Max(next_close - close_after * INT64CONST(1000), STREAM_TIME_MIN);
 		head->wake = true;
 	}
 
@@ -773,13 +756,12 @@ CheckSilent(StreamHead *head)
  * Does with a stream what there is to be done: closes the buckets, at all its
  * lower granularities, that end at or before a time, and brings the streams up
  * to date that derive from these, or notes that they have something to read.
- * Returns false, with nothing done, if there is nothing to do, or if the stream
- * is gone or others work on it.
+ * Unless the result is DOWNSAMPLE_DONE, nothing has been done.
  *
  * SPI must be connected.  The stream stays locked until the end of the
  * transaction.  "def" and "closed" tell what has been done.
  */
-bool
+DownsampleOutcome
 DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef *def,
 				 ClosedBuckets *closed)
 {
@@ -787,15 +769,17 @@ DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef 
 	StreamProgress progress;
 
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
-		closed->from[level] = closed->to[level] = STREAM_TIME_NONE;
+		closed->front[level].from = closed->next[level].from = STREAM_TIME_NONE;
 	closed->datapoints = 0;
 	closed->more = false;
 
 	if (!LockStream(id, true, true, &head, CurrentMemoryContext))
-		return false;
+		return DOWNSAMPLE_SKIPPED;
 	*def = head.def;
-	if ((limits->due_only && !head.due) || !LockToldStreams(&head))
-		return false;
+	if (limits->due_only && !head.due)
+		return DOWNSAMPLE_NOTHING;
+	if (!LockToldStreams(&head))
+		return DOWNSAMPLE_SKIPPED;
 
 	if (head.def.value_downsamplers == 0)
 	{
@@ -804,12 +788,12 @@ DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef 
 		if (limits->check_silent)
 			CheckSilent(&head);
 		SaveHead(&head);
-		return true;
+		return DOWNSAMPLE_DONE;
 	}
 
 	LockProgress(id, &progress);
 	DeliverHead(&head);
 	DownsampleLocked(&head, &progress, limits, closed);
 
-	return true;
+	return DOWNSAMPLE_DONE;
 }

@@ -10,13 +10,28 @@
 
 #include "store.h"
 
-/* The buckets that became closed at each level: [from, to) */
+/* What has become of DownsampleStream() */
+typedef enum DownsampleOutcome
+{
+	DOWNSAMPLE_NOTHING,			/* there was nothing to do */
+	DOWNSAMPLE_SKIPPED,			/* others work on the stream, or it is gone */
+	DOWNSAMPLE_DONE
+} DownsampleOutcome;
+
+/* Buckets of a level: [from, to) */
+typedef struct BucketRange
+{
+	StreamTime	from;			/* STREAM_TIME_NONE: none */
+	StreamTime	to;
+} BucketRange;
+
+/* The buckets that became closed at each level */
 typedef struct ClosedBuckets
 {
 	int64		datapoints;		/* that were read for them */
 	bool		more;			/* there is more to do than the limits allow */
-	StreamTime	from[GRANULARITY_COUNT];	/* STREAM_TIME_NONE: none */
-	StreamTime	to[GRANULARITY_COUNT];
+	BucketRange front[GRANULARITY_COUNT];	/* before the first one that there was */
+	BucketRange next[GRANULARITY_COUNT];	/* after the last one */
 } ClosedBuckets;
 
 /* What is to be done at once */
@@ -24,6 +39,7 @@ typedef struct DownsampleLimits
 {
 	StreamTime	until;			/* buckets that end here or before are closed */
 	int			max_blocks;		/* of datapoints, about; 0: any number */
+	bool		close_last;		/* also if nothing has come after them */
 	bool		due_only;		/* nothing if the stream is not due any more */
 	bool		check_silent;	/* also close buckets of a stream that has gone
 								 * silent */
@@ -32,7 +48,7 @@ typedef struct DownsampleLimits
 /* datastream.close_after, in seconds */
 extern int	close_after;
 
-extern bool DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits, StreamDef *def,
-							 ClosedBuckets *closed);
+extern DownsampleOutcome DownsampleStream(const pg_uuid_t *id, const DownsampleLimits *limits,
+										  StreamDef *def, ClosedBuckets *closed);
 
 #endif							/* DS_DOWNSAMPLE_H */

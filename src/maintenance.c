@@ -49,8 +49,10 @@ typedef bool (*StreamWork) (const pg_uuid_t *id, void *state);
 typedef struct DownsampleRequest
 {
 	DownsampleLimits limits;
+	bool		due_only;		/* what is not due has nothing to be closed */
 	ReturnSetInfo *result;		/* for the new datapoints, or NULL */
 	FmgrInfo   *filter;			/* or NULL */
+	int			skipped;		/* streams that others work on */
 } DownsampleRequest;
 
 /* The derived streams that ds_backprocess_streams() has been asked for */
@@ -168,6 +170,16 @@ LookUpFilter(Oid function)
 }
 
 /*
+ * Returns the closed buckets of a level.
+ */
+static void
+ReturnClosed(const StreamDef *def, Granularity level, const BucketRange *range, ReturnSetInfo *result)
+{
+	if (range->from != STREAM_TIME_NONE)
+		ReturnBuckets(def, level, range->from, range->to, result);
+}
+
+/*
  * Downsamples one stream as requested.
  */
 static bool
@@ -190,17 +202,29 @@ DownsampleOne(const pg_uuid_t *id, void *state)
 			return false;
 	}
 
-	if (!StreamIsDue(id) || !DownsampleStream(id, &request->limits, &def, &closed))
+	if (request->due_only && !StreamIsDue(id))
 		return false;
+
+	switch (DownsampleStream(id, &request->limits, &def, &closed))
+	{
+		case DOWNSAMPLE_NOTHING:
+			return false;
+		case DOWNSAMPLE_SKIPPED:
+			/* The others may be done with it by now, or have deleted it. */
+			if (!request->due_only || StreamIsDue(id))
+				request->skipped++;
+			return false;
+		case DOWNSAMPLE_DONE:
+			break;
+	}
 
 	if (request->result != NULL)
 	{
 		BeginLatestSnapshot();
 		for (int level = def.highest + 1; level < GRANULARITY_COUNT; level++)
 		{
-			if (closed.from[level] != STREAM_TIME_NONE)
-				ReturnBuckets(&def, (Granularity) level, closed.from[level], closed.to[level],
-							  request->result);
+			ReturnClosed(&def, (Granularity) level, &closed.front[level], request->result);
+			ReturnClosed(&def, (Granularity) level, &closed.next[level], request->result);
 		}
 		EndLatestSnapshot();
 	}
@@ -210,27 +234,32 @@ DownsampleOne(const pg_uuid_t *id, void *state)
 
 /*
  * ds_downsample_streams(query_tags jsonb, until timestamptz,
- * return_datapoints boolean, filter_stream regprocedure)
+ * return_datapoints boolean, filter_stream regprocedure, close_last boolean)
  * returns setof (stream_id uuid, granularity text, t timestamptz, v jsonb,
  * times jsonb)
  *
  * Closes the buckets of the matching streams that end at or before "until"
- * (null: now), at all lower granularities, and returns them if asked to.  A
- * stream that others work on is skipped.
+ * (null: now), at all lower granularities, and returns them if asked to.  With
+ * "close_last" also those that nothing has come after.  Streams that others work
+ * on are skipped, with a notice that says how many.
  */
 Datum
 ds_downsample_streams(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = InitMaterializedResult(fcinfo);
 	DownsampleRequest request = {0};
-	TimestampTz until = PG_ARGISNULL(1) ? GetCurrentTimestamp() : PG_GETARG_TIMESTAMPTZ(1);
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = PG_ARGISNULL(1) ? now : PG_GETARG_TIMESTAMPTZ(1);
 	MemoryContext context;
 	pg_uuid_t  *ids;
 	int			nids;
 
 	PreventCommandIfReadOnly("ds_downsample_streams()");
 
+	/* What will be due in time to come is closed if that is asked for; version 0.1.0 has four arguments. */
 	request.limits.until = StreamTimeFromTimestampClamped(until);
+	request.limits.close_last = PG_NARGS() > 4 && !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	request.due_only = !request.limits.close_last && until <= now;
 	if (!PG_ARGISNULL(2) && PG_GETARG_BOOL(2))
 		request.result = result;
 	if (!PG_ARGISNULL(3))
@@ -250,8 +279,13 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(context);
 	}
-
 	SPI_finish();
+
+	if (request.skipped > 0)
+		ereport(NOTICE,
+				(errmsg_plural("skipped %d stream that others are working on",
+							   "skipped %d streams that others are working on",
+							   request.skipped, request.skipped)));
 
 	PG_RETURN_VOID();
 }

@@ -15,10 +15,14 @@
 #include "postgres.h"
 
 #include "bucket.h"
+#include "catalog/pg_type.h"
 #include "datapoint.h"
 #include "miscadmin.h"
+#include "operator.h"
+#include "plans.h"
 #include "source.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 struct SourceReader
 {
@@ -376,4 +380,59 @@ LookBack(const Source *source, StreamTime before, bool skip_nulls, StreamTime *t
 	MemoryContextDelete(context);
 
 	return found;
+}
+
+/*
+ * Until when all of a derived stream's sources have been read, by the cursors
+ * in "sources"; STREAM_TIME_NONE if one has not been read yet.  An operator that
+ * follows one source has read those beside it, which may be silent for long,
+ * as far as that one.
+ */
+StreamTime
+SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources)
+{
+	int			first = DeriveOperators[def->derive_op].joins_sources ? 0 : nsources - 1;
+	StreamTime	until = STREAM_TIME_MAX;
+
+	if (nsources == 0)
+		return STREAM_TIME_NONE;
+	for (int i = first; i < nsources; i++)
+		until = Min(until, sources[i].read_until);
+
+	return until;
+}
+
+/*
+ * The same for the cursors that are stored, with the newest snapshot.  The
+ * derived stream must be locked.
+ */
+StreamTime
+DerivedReadUntil(const StreamDef *def)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
+	Source	   *sources;
+	int			nsources;
+
+	values[0] = UUIDPGetDatum(&def->id);
+	BeginLatestSnapshot();
+	nsources = (int) RunSavedQuery(&slot,
+								   "SELECT d.read_until FROM datastream.sources d"
+								   " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 ORDER BY d.\"position\"",
+								   1, argtypes, values, NULL, true);
+	EndLatestSnapshot();
+
+	sources = palloc0(sizeof(Source) * (nsources + 1));
+	for (int i = 0; i < nsources; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+		sources[i].read_until = isnull ? STREAM_TIME_NONE
+			: StreamTimeFromTimestampClamped(DatumGetTimestampTz(value));
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	return SourcesReadUntil(def, sources, nsources);
 }

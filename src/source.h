@@ -34,6 +34,9 @@ extern bool ReadSource(SourceReader *reader, StreamTime *t, Value *value);
 extern bool SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Value *value);
 extern void EndSource(SourceReader *reader);
 
+extern StreamTime SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources);
+extern StreamTime DerivedReadUntil(const StreamDef *def);
+
 extern bool LookBack(const Source *source, StreamTime before, bool skip_nulls,
 					 StreamTime *t, Value *value);
 

@@ -166,22 +166,48 @@ DeleteStreamStorage(const pg_uuid_t *id)
 }
 
 /*
- * Whether there is something for maintenance to do with a stream; false too if
- * it is not there.
+ * Whether a derived stream's sources have been read beyond its bucket in work.
+ */
+static bool
+SourcesArePast(const pg_uuid_t *id)
+{
+	static PlanSlot slot;
+	bool		past;
+
+	RunStreamQuery(&slot,
+				   "SELECT 1 FROM datastream.heads h JOIN datastream.sources d"
+				   " ON d.stream_id OPERATOR(pg_catalog.=) h.stream_id"
+				   " AND d.read_until OPERATOR(pg_catalog.>=) h.close_at"
+				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
+				   id, false);
+	past = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+
+	return past;
+}
+
+/*
+ * Whether there may be something for maintenance to do with a stream; false too
+ * if it is not there.
  */
 bool
 StreamIsDue(const pg_uuid_t *id)
 {
 	static PlanSlot slot;
 	bool		due;
+	bool		derived;
 
 	RunStreamQuery(&slot,
-				   "SELECT due OR latest OPERATOR(pg_catalog.>=) close_at FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   "SELECT h.due OR h.latest OPERATOR(pg_catalog.>=) h.close_at, s.derive_op IS NOT NULL"
+				   " FROM datastream.heads h JOIN datastream.streams s"
+				   " ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id"
+				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
 	due = SPI_processed > 0 && ResultBool(0, 1);
+	derived = SPI_processed > 0 && ResultBool(0, 2);
 	SPI_freetuptable(SPI_tuptable);
 
-	return due;
+	return due || (derived && SourcesArePast(id));
 }
 
 /*
@@ -669,27 +695,55 @@ MarkUndelivered(StreamHead *head)
 }
 
 /*
- * Notes a new latest datapoint, that maintenance is due when it lies beyond
- * the bucket in work, and from when on the stream may have gone silent.
+ * Notes that a stream has come to a time: that maintenance is due if it lies
+ * beyond the bucket in work, and from when on the stream may have gone silent.
  */
 static void
-AdvanceLatest(StreamHead *head, StreamTime first, StreamTime latest)
+ScheduleMaintenance(StreamHead *head, StreamTime t)
 {
 	bool		downsampled = head->def.value_downsamplers != 0;
 
-	head->latest = latest;
-	if (downsampled && head->close_at == STREAM_TIME_NONE)
-		head->close_at = BucketEnd(head->def.highest + 1, first);
-	if (downsampled && latest >= head->close_at)
+	if (downsampled && t >= head->close_at)
 		MarkDue(head);
 
 	if (head->check_at == STREAM_TIME_NONE)
 	{
-		StreamTime	end = downsampled ? head->close_at : BucketEnd(SILENT_LEVEL, latest);
+		StreamTime	end = downsampled ? head->close_at : BucketEnd(SILENT_LEVEL, t);
 
 		head->check_at = Max(end, StreamTimeFromTimestampClamped(GetCurrentTimestamp()));
 		head->wake = true;
 	}
+}
+
+/*
+ * Notes a new latest datapoint.
+ */
+static void
+AdvanceLatest(StreamHead *head, StreamTime first, StreamTime latest)
+{
+	head->latest = latest;
+	if (head->def.value_downsamplers != 0 && head->close_at == STREAM_TIME_NONE)
+		head->close_at = BucketEnd(head->def.highest + 1, first);
+	ScheduleMaintenance(head, latest);
+}
+
+/*
+ * Notes that a derived stream has all that its sources had until a time, which
+ * may lie beyond its latest datapoint.  Returns whether that makes a difference
+ * for maintenance, so that the head is to be saved after.
+ */
+bool
+AdvanceDerived(StreamHead *head, StreamTime read_until)
+{
+	bool		was_due = head->due;
+	StreamTime	check_at = head->check_at;
+
+	if (head->def.value_downsamplers == 0 || head->latest == STREAM_TIME_NONE ||
+		read_until < FrozenUntil(head))
+		return false;
+	ScheduleMaintenance(head, read_until);
+
+	return head->due != was_due || head->check_at != check_at;
 }
 
 /*
@@ -747,6 +801,9 @@ AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 /*
  * Inserts rows, in order of time, into a locked stream, each behind the
  * datapoints of the same time.  Save the head after.
+ *
+ * Rows before the bucket in work make maintenance due: their buckets have been
+ * closed, or can be since the stream has gone on.
  */
 void
 InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
@@ -765,6 +822,8 @@ InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 			split++;
 	}
 	InsertIntoBlocks(&head->def.id, head->def.highest, rows, from, split);
+	if (head->def.value_downsamplers != 0 && rows->times[from] < FrozenUntil(head))
+		MarkDue(head);
 
 	if (split < to)
 	{

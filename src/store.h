@@ -114,6 +114,7 @@ extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 extern StreamTime FrozenUntil(const StreamHead *head);
 extern void MarkDue(StreamHead *head);
 extern void MarkUndelivered(StreamHead *head);
+extern bool AdvanceDerived(StreamHead *head, StreamTime read_until);
 extern void AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
 extern void InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to);
 extern void DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to);

@@ -277,7 +277,7 @@ Downsample(WorkerPass *pass, const pg_uuid_t *id, bool check_silent)
 	StreamDef	def;
 	ClosedBuckets closed;
 
-	if (!DownsampleStream(id, &limits, &def, &closed))
+	if (DownsampleStream(id, &limits, &def, &closed) != DOWNSAMPLE_DONE)
 		return;
 	pass->done.visits++;
 	pass->done.datapoints += closed.datapoints;
