@@ -15,7 +15,9 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "json_build.h"
 #include "miscadmin.h"
+#include "read_only.h"
 #include "store.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -24,7 +26,9 @@
 PG_FUNCTION_INFO_V1(ds_append_bigint);
 PG_FUNCTION_INFO_V1(ds_append_double);
 PG_FUNCTION_INFO_V1(ds_append_numeric);
+PG_FUNCTION_INFO_V1(ds_append_boolean);
 PG_FUNCTION_INFO_V1(ds_append_jsonb);
+PG_FUNCTION_INFO_V1(ds_append_json);
 PG_FUNCTION_INFO_V1(ds_append_text);
 
 /* Makes the value that a stream keeps of an argument that is not null */
@@ -49,9 +53,21 @@ ReadNumeric(const StreamDef *def, Datum argument)
 }
 
 static Value
+ReadBoolean(const StreamDef *def, Datum argument)
+{
+	return ValueFromBoolean(def, DatumGetBool(argument));
+}
+
+static Value
 ReadJsonb(const StreamDef *def, Datum argument)
 {
 	return ValueFromJsonb(def, DatumGetJsonbP(argument));
+}
+
+static Value
+ReadJson(const StreamDef *def, Datum argument)
+{
+	return ValueFromJsonb(def, JsonbFromJson(argument));
 }
 
 static Value
@@ -87,7 +103,7 @@ RefuseOld(const StreamHead *head, StreamTime t)
 						StreamIdToString(&head->def.id)),
 				 errdetail("The latest datapoint is at \"%s\".",
 						   timestamptz_to_str(TimestampFromStreamTime(head->latest))),
-				 errhint("Use ds_append() with check_timestamp => false to append it nevertheless.")));
+				 errhint("Use check_timestamp => false to append it nevertheless.")));
 }
 
 /*
@@ -165,6 +181,37 @@ AppendInOrder(StreamHead *head, const DataBlock *rows)
 	}
 
 	AppendDatapoints(head, rows, 0, rows->count);
+}
+
+/*
+ * Appends rows of any order, each behind those that are not later.  Returns whether
+ * some were older than the stream's latest datapoint then, and where those lie.
+ */
+bool
+AppendInAnyOrder(StreamHead *head, const DataBlock *rows, TimeRange *late)
+{
+	bool		is_late = false;
+
+	for (int i = 0; i < rows->count; i++)
+	{
+		StreamTime	t = rows->times[i];
+		Value		value = DatapointValue(rows, i);
+		DataBlock  *row = CreateDatapoints(1);
+
+		CHECK_FOR_INTERRUPTS();
+		AddDatapoint(row, t, &value);
+		if (t >= head->latest)
+		{
+			AppendInOrder(head, row);
+			continue;
+		}
+		InsertLateDatapoint(head, row);
+		late->from = is_late ? Min(late->from, t) : t;
+		late->to = is_late ? Max(late->to, t) : t;
+		is_late = true;
+	}
+
+	return is_late;
 }
 
 /*
@@ -307,13 +354,14 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 	Value		value;
 	StreamTime	t;
 
+	RefuseReadOnly("ds_append()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("stream_id must not be null")));
 
 	/* Most datapoints just go into the head. */
-	if (PeekStream(PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
+	if (PeekStream(NULL, PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
 	{
 		rows = RowFromArguments(fcinfo, read_value, &head.def, &value);
 		t = rows->times[0];
@@ -353,9 +401,21 @@ ds_append_numeric(PG_FUNCTION_ARGS)
 }
 
 Datum
+ds_append_boolean(PG_FUNCTION_ARGS)
+{
+	return AppendOne(fcinfo, ReadBoolean);
+}
+
+Datum
 ds_append_jsonb(PG_FUNCTION_ARGS)
 {
 	return AppendOne(fcinfo, ReadJsonb);
+}
+
+Datum
+ds_append_json(PG_FUNCTION_ARGS)
+{
+	return AppendOne(fcinfo, ReadJson);
 }
 
 Datum

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "append.h"
+#include "append_json.h"
 #include "catalog/pg_type.h"
 #include "datapoint.h"
 #include "derive.h"
@@ -15,16 +16,21 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "json_build.h"
 #include "port/pg_bswap.h"
+#include "read_only.h"
 #include "store.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(ds_append_multiple_jsonb);
+PG_FUNCTION_INFO_V1(ds_append_multiple_json);
 PG_FUNCTION_INFO_V1(ds_append_multiple_stream);
 PG_FUNCTION_INFO_V1(ds_append_multiple_streams);
+PG_FUNCTION_INFO_V1(ds_append_multiple_text);
 
 /*
  * Datapoints of arrays that are appended at once: what makes full blocks, and the
@@ -59,6 +65,7 @@ typedef struct DatapointList
 {
 	int			count;
 	bool		is_json;		/* values are jsonb, else double precision */
+	bool		check_timestamp;	/* refuse what is older than the latest datapoint */
 	ListedDatapoint *datapoints;
 } DatapointList;
 
@@ -128,8 +135,9 @@ SortList(DatapointList *list)
 }
 
 /*
- * The datapoints of a list that belong to one stream as rows for its block.
- * They must not be older than the stream's latest one, nor than each other.
+ * The datapoints of a list that belong to one stream as rows for its block.  If
+ * that is to be checked, they must not be older than the stream's latest one, nor
+ * than each other.
  */
 static DataBlock *
 RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, ListPosition *position)
@@ -150,7 +158,7 @@ RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, List
 
 		t = StreamTimeFromTimestamp(listed->has_timestamp ? listed->timestamp : GetCurrentTimestamp(),
 									def->highest);
-		if (t < latest)
+		if (list->check_timestamp && t < latest)
 		{
 			head->latest = latest;
 			RefuseOld(head, t);
@@ -173,24 +181,25 @@ RowsFromList(StreamHead *head, const DatapointList *list, int from, int to, List
  * did.
  */
 static bool
-TryAppendListed(const pg_uuid_t *id, const DatapointList *list, int from, int to,
+TryAppendListed(HeadBatch *batch, const pg_uuid_t *id, const DatapointList *list, int from, int to,
 				ListPosition *position, MemoryContext context)
 {
 	StreamHead	head;
 
-	return to - from < HEAD_ROWS &&
-		PeekStream(id, &head, context) && head.def.derive_op < 0 &&
+	return to - from < HEAD_ROWS && list->check_timestamp &&
+		PeekStream(batch, id, &head, context) && head.def.derive_op < 0 &&
 		TryAppend(&head, RowsFromList(&head, list, from, to, position));
 }
 
 /*
  * Begins to go through the streams of a list, which is sorted by stream, from one
- * of its datapoints on.  Returns where those end that can be gone through at once.
+ * of its datapoints on; *end is where those end that can be gone through at once.
  */
-static int
-BeginListBatch(const DatapointList *list, int from)
+static HeadBatch *
+BeginListBatch(const DatapointList *list, int from, int *end)
 {
 	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * Min(list->count - from, HEAD_BATCH_MAX));
+	HeadBatch  *batch;
 	int			nids = 0;
 	int			to;
 
@@ -204,10 +213,11 @@ BeginListBatch(const DatapointList *list, int from)
 			break;
 		ids[nids++] = *id;
 	}
-	BeginHeadBatch(ids, nids);
+	batch = BeginHeadBatch(ids, nids);
 	pfree(ids);
+	*end = to;
 
-	return to;
+	return batch;
 }
 
 /*
@@ -222,6 +232,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 	SourceChange *changes = palloc(sizeof(SourceChange) * 8);
 	int			nchanges = 0;
 	int			max_changes = 8;
+	HeadBatch  *batch = NULL;
 	int			batch_end = 0;
 
 	for (int from = 0; from < list->count;)
@@ -230,12 +241,14 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		MemoryContext old_context;
 		StreamHead	head;
 		DataBlock  *rows;
+		TimeRange	late;
+		bool		is_late = false;
 		int			to = from + 1;
 
 		if (from >= batch_end)
 		{
-			EndHeadBatch();
-			batch_end = BeginListBatch(list, from);
+			EndHeadBatch(batch);
+			batch = BeginListBatch(list, from, &batch_end);
 		}
 		old_context = MemoryContextSwitchTo(context);
 
@@ -244,12 +257,15 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 			to++;
 
 		position->position = list->datapoints[from].position;
-		if (!TryAppendListed(id, list, from, to, position, context))
+		if (!TryAppendListed(batch, id, list, from, to, position, context))
 		{
-			LockStream(id, false, false, &head, context);
+			LockBatchStream(batch, id, &head, context);
 			RefuseDerived(&head.def);
 			rows = RowsFromList(&head, list, from, to, position);
-			AppendInOrder(&head, rows);
+			if (list->check_timestamp)
+				AppendInOrder(&head, rows);
+			else
+				is_late = AppendInAnyOrder(&head, rows, &late);
 			DeliverLater(&head);
 			SaveHead(&head);
 		}
@@ -267,13 +283,21 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 			memset(&changes[nchanges], 0, sizeof(SourceChange));
 			changes[nchanges].source = *id;
 			changes[nchanges].level = head.def.highest;
+			if (is_late)
+			{
+				TimeRange  *range = palloc(sizeof(TimeRange));
+
+				*range = late;
+				changes[nchanges].nranges = 1;
+				changes[nchanges].ranges = range;
+			}
 			nchanges++;
 		}
 
 		MemoryContextReset(context);
 		from = to;
 	}
-	EndHeadBatch();
+	EndHeadBatch(batch);
 
 	if (nchanges > 0)
 		DeriveFromChanges(changes, nchanges, true);
@@ -323,73 +347,17 @@ AppendList(DatapointList *list)
 	PG_END_TRY();
 }
 
-/*
- * An error about the shape of an element of ds_append_multiple()'s list.
- */
-static void
-ListError(const char *problem)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s", problem),
-			 errhint("A datapoint is an object {\"stream_id\": …, \"value\": …, \"timestamp\": …}.")));
-}
-
-/*
- * Reads one element of ds_append_multiple()'s list.
- */
 static ListedDatapoint
-ReadListElement(JsonbContainer *object, int position)
+ListedFromJson(JsonDatapoint datapoint, int position)
 {
-	ListedDatapoint listed = {.position = position};
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbIteratorToken token;
-	JsonbValue	key;
-	bool		has_stream = false;
-	bool		has_value = false;
-
-	if (JsonbIteratorNext(&it, &key, true) != WJB_BEGIN_OBJECT)
-		ListError("it must be an object");
-
-	while ((token = JsonbIteratorNext(&it, &key, true)) == WJB_KEY)
-	{
-		JsonbValue	value;
-
-		JsonbIteratorNext(&it, &value, true);
-		if (key.val.string.len == 9 && strncmp(key.val.string.val, "stream_id", 9) == 0)
-		{
-			if (value.type != jbvString)
-				ListError("\"stream_id\" must be a string");
-			listed.stream_id = *DatumGetUUIDP(DirectFunctionCall1(uuid_in,
-																  CStringGetDatum(pnstrdup(value.val.string.val, value.val.string.len))));
-			has_stream = true;
-		}
-		else if (key.val.string.len == 5 && strncmp(key.val.string.val, "value", 5) == 0)
-		{
-			listed.isnull = value.type == jbvNull;
-			if (!listed.isnull)
-				listed.value.json = JsonbValueToJsonb(&value);
-			has_value = true;
-		}
-		else if (key.val.string.len == 9 && strncmp(key.val.string.val, "timestamp", 9) == 0)
-		{
-			if (value.type == jbvNull)
-				continue;
-			if (value.type != jbvString)
-				ListError("\"timestamp\" must be a string");
-			listed.timestamp = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-																	   CStringGetDatum(pnstrdup(value.val.string.val, value.val.string.len)),
-																	   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-			listed.has_timestamp = true;
-		}
-		else
-			ListError(psprintf("unknown key \"%s\"", pnstrdup(key.val.string.val, key.val.string.len)));
-	}
-
-	if (!has_stream)
-		ListError("\"stream_id\" is missing");
-	if (!has_value)
-		ListError("\"value\" is missing");
+	ListedDatapoint listed = {
+		.stream_id = datapoint.stream_id,
+		.position = position,
+		.has_timestamp = datapoint.has_timestamp,
+		.timestamp = datapoint.timestamp,
+		.isnull = datapoint.value == NULL,
+		.value.json = datapoint.value
+	};
 
 	return listed;
 }
@@ -399,10 +367,10 @@ ReadListElement(JsonbContainer *object, int position)
  * its position.
  */
 static DatapointList
-ReadList(Jsonb *json)
+ReadList(Jsonb *json, bool check_timestamp)
 {
 	MemoryContext context = CurrentMemoryContext;
-	DatapointList list = {0, true, NULL};
+	DatapointList list = {.is_json = true, .check_timestamp = check_timestamp};
 	volatile int position = 0;
 
 	if (!JB_ROOT_IS_ARRAY(json) || JB_ROOT_IS_SCALAR(json))
@@ -425,9 +393,7 @@ ReadList(Jsonb *json)
 			position++;
 			if (position % 1024 == 0)
 				CHECK_FOR_INTERRUPTS();
-			if (element.type != jbvBinary)
-				ListError("it must be an object");
-			list.datapoints[position - 1] = ReadListElement(element.val.binary.data, position);
+			list.datapoints[position - 1] = ListedFromJson(ReadJsonDatapoint(&element), position);
 		}
 	}
 	PG_CATCH();
@@ -440,27 +406,77 @@ ReadList(Jsonb *json)
 }
 
 /*
- * ds_append_multiple(datapoints jsonb) returns bigint
- *
- * Appends a list of {"stream_id": uuid, "value": any, "timestamp": text or
- * null}, all or nothing; returns their number.
+ * Whether an argument that is the last one, and that version 0.1.0 did not have,
+ * asks for timestamps to be checked: true unless it is there and false.
  */
-Datum
-ds_append_multiple_jsonb(PG_FUNCTION_ARGS)
+static bool
+CheckTimestampArgument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_NARGS() <= argument || PG_ARGISNULL(argument) || PG_GETARG_BOOL(argument);
+}
+
+static Jsonb *
+ReadJsonb(Datum argument)
+{
+	return DatumGetJsonbP(argument);
+}
+
+/*
+ * Appends the datapoints of a list in the first argument.
+ */
+static Datum
+AppendJson(FunctionCallInfo fcinfo, Jsonb *(*read_json) (Datum argument))
 {
 	DatapointList list;
 
+	RefuseReadOnly("ds_append_multiple()");
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("datapoints must not be null")));
 
 	SPI_connect();
-	list = ReadList(PG_GETARG_JSONB_P(0));
+	list = ReadList(read_json(PG_GETARG_DATUM(0)), CheckTimestampArgument(fcinfo, 1));
 	AppendList(&list);
 	SPI_finish();
 
 	PG_RETURN_INT64(list.count);
+}
+
+/*
+ * ds_append_multiple(datapoints jsonb, check_timestamp boolean) returns bigint
+ *
+ * Appends a list of {"stream_id": uuid, "value": any, "timestamp": text, seconds
+ * since 1970 or null}, all or nothing; returns their number.  If timestamps are
+ * not checked, they may come in any order.
+ */
+Datum
+ds_append_multiple_jsonb(PG_FUNCTION_ARGS)
+{
+	return AppendJson(fcinfo, ReadJsonb);
+}
+
+/*
+ * The same for a list that is json, or the text of one.
+ */
+Datum
+ds_append_multiple_json(PG_FUNCTION_ARGS)
+{
+	return AppendJson(fcinfo, JsonbFromJson);
+}
+
+/*
+ * Refuses an array of several dimensions.
+ */
+static ArrayType *
+OneDimension(ArrayType *array, const char *name)
+{
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be an array of one dimension", name)));
+
+	return array;
 }
 
 /*
@@ -469,20 +485,12 @@ ds_append_multiple_jsonb(PG_FUNCTION_ARGS)
 static ArrayType *
 ArrayFromArgument(FunctionCallInfo fcinfo, int argument, const char *name)
 {
-	ArrayType  *array;
-
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name)));
 
-	array = PG_GETARG_ARRAYTYPE_P(argument);
-	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must be an array of one dimension", name)));
-
-	return array;
+	return OneDimension(PG_GETARG_ARRAYTYPE_P(argument), name);
 }
 
 static void
@@ -495,14 +503,12 @@ RefuseNullElement(const char *name, int i)
 }
 
 /*
- * The elements of an array argument of one dimension, which has no nulls,
- * unless "allow_nulls".
+ * The elements of an array, which has no nulls, unless "allow_nulls".
  */
 static int
-ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int16 length,
+ReadArray(ArrayType *array, const char *name, Oid type, int16 length,
 		  bool by_value, char align, Datum **elements, bool **nulls, bool allow_nulls)
 {
-	ArrayType  *array = ArrayFromArgument(fcinfo, argument, name);
 	int			count;
 
 	deconstruct_array(array, type, length, by_value, align, elements, nulls, &count);
@@ -518,14 +524,14 @@ ReadArray(FunctionCallInfo fcinfo, int argument, const char *name, Oid type, int
 static int
 ReadTimestamps(FunctionCallInfo fcinfo, Datum **timestamps, bool **nulls)
 {
-	return ReadArray(fcinfo, 1, "ts", TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
+	return ReadArray(ArrayFromArgument(fcinfo, 1, "ts"), "ts", TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
 					 TYPALIGN_DOUBLE, timestamps, nulls, false);
 }
 
 static int
 ReadValues(FunctionCallInfo fcinfo, Datum **values, bool **nulls)
 {
-	return ReadArray(fcinfo, 2, "value", FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
+	return ReadArray(ArrayFromArgument(fcinfo, 2, "value"), "value", FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL,
 					 TYPALIGN_DOUBLE, values, nulls, true);
 }
 
@@ -533,9 +539,9 @@ ReadValues(FunctionCallInfo fcinfo, Datum **values, bool **nulls)
  * The list of datapoints in the arrays of ds_append_multiple().
  */
 static DatapointList
-ReadArrays(FunctionCallInfo fcinfo)
+ReadArrays(FunctionCallInfo fcinfo, ArrayType *streams)
 {
-	DatapointList list = {0, false, NULL};
+	DatapointList list = {.check_timestamp = CheckTimestampArgument(fcinfo, 3)};
 	Datum	   *ids;
 	Datum	   *timestamps;
 	Datum	   *values;
@@ -544,7 +550,7 @@ ReadArrays(FunctionCallInfo fcinfo)
 	int			nids;
 	int			nvalues;
 
-	nids = ReadArray(fcinfo, 0, "stream_id", UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, &nulls, false);
+	nids = ReadArray(streams, "stream_id", UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, &nulls, false);
 	list.count = ReadTimestamps(fcinfo, &timestamps, &nulls);
 	nvalues = ReadValues(fcinfo, &values, &value_nulls);
 	if (nids != list.count || nvalues != list.count)
@@ -598,7 +604,7 @@ ElementIsNull(const ArrayArgument *array, int i)
  */
 static void
 TakeElements(const StreamHead *head, ArrayArgument *timestamps, ArrayArgument *numbers, int from, int to,
-			 DataBlock *rows, ListPosition *position)
+			 bool check_timestamp, DataBlock *rows, ListPosition *position)
 {
 	StreamHead	now = *head;	/* with the latest of these datapoints */
 
@@ -612,7 +618,8 @@ TakeElements(const StreamHead *head, ArrayArgument *timestamps, ArrayArgument *n
 		memcpy(&timestamp, timestamps->next, sizeof(timestamp));
 		timestamps->next += sizeof(timestamp);
 		t = StreamTimeFromTimestamp(timestamp, head->def.highest);
-		RefuseOld(&now, t);
+		if (check_timestamp)
+			RefuseOld(&now, t);
 		now.latest = t;
 
 		if (!ElementIsNull(numbers, i))
@@ -664,9 +671,12 @@ TakeAllElements(const StreamHead *head, ArrayArgument *timestamps, ArrayArgument
  * a time that memory is bounded.
  */
 static void
-AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numbers, ListPosition *position)
+AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numbers,
+			 bool check_timestamp, ListPosition *position)
 {
 	StreamHead	head;
+	TimeRange  *late = palloc(sizeof(TimeRange) * (timestamps->count / ARRAY_CHUNK + 1));
+	int			nlate = 0;
 	int			count = timestamps->count;
 	DataBlock  *rows = CreateDatapoints(Min(count, ARRAY_CHUNK));
 
@@ -679,52 +689,44 @@ AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numb
 
 		CHECK_FOR_INTERRUPTS();
 		rows->count = 0;
-		if (!TakeAllElements(&head, timestamps, numbers, to - from, rows))
-			TakeElements(&head, timestamps, numbers, from, to, rows, position);
-		AppendInOrder(&head, rows);
+		if (TakeAllElements(&head, timestamps, numbers, to - from, rows))
+		{
+			AppendInOrder(&head, rows);
+			continue;
+		}
+		TakeElements(&head, timestamps, numbers, from, to, check_timestamp, rows, position);
+		if (check_timestamp)
+			AppendInOrder(&head, rows);
+		else if (AppendInAnyOrder(&head, rows, &late[nlate]))
+			nlate++;
 	}
 	DeliverLater(&head);
 	SaveHead(&head);
 
 	if (head.contributes)
 	{
-		SourceChange change = {head.def.id, head.def.highest};
+		SourceChange change = {head.def.id, head.def.highest, nlate, late};
 
 		DeriveFromChanges(&change, 1, true);
 	}
 }
 
 /*
- * ds_append_multiple(stream_id uuid, ts timestamptz[], value double
- * precision[]) returns bigint
- *
- * Appends datapoints to one stream, all or nothing; returns their number.  A
- * null among the values is a datapoint without value.  An error that an
- * element causes names its position.
+ * Appends the datapoints of two array arguments to one stream.
  */
-Datum
-ds_append_multiple_stream(PG_FUNCTION_ARGS)
+static Datum
+AppendToStream(FunctionCallInfo fcinfo, const pg_uuid_t *id)
 {
-	MemoryContext context;
-	ListPosition *position;
-	ArrayArgument timestamps;
-	ArrayArgument numbers;
+	MemoryContext context = CurrentMemoryContext;
+	ListPosition *position = palloc0(sizeof(ListPosition));
+	ArrayArgument timestamps = OpenArray(fcinfo, 1, "ts");
+	ArrayArgument numbers = OpenArray(fcinfo, 2, "value");
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("stream_id must not be null")));
-
-	SPI_connect();
-	context = CurrentMemoryContext;
-	position = palloc0(sizeof(ListPosition));
-	timestamps = OpenArray(fcinfo, 1, "ts");
 	for (int i = 0; i < timestamps.count && timestamps.nulls != NULL; i++)
 	{
 		if (ElementIsNull(&timestamps, i))
 			RefuseNullElement("ts", i);
 	}
-	numbers = OpenArray(fcinfo, 2, "value");
 	if (numbers.count != timestamps.count)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -733,33 +735,117 @@ ds_append_multiple_stream(PG_FUNCTION_ARGS)
 
 	PG_TRY();
 	{
-		AppendArrays(PG_GETARG_UUID_P(0), &timestamps, &numbers, position);
+		AppendArrays(id, &timestamps, &numbers, CheckTimestampArgument(fcinfo, 3), position);
 	}
 	PG_CATCH();
 	{
 		RethrowForElement(context, position->position);
 	}
 	PG_END_TRY();
-	SPI_finish();
 
 	PG_RETURN_INT64(timestamps.count);
 }
 
 /*
+ * Appends the datapoints of two array arguments to the streams of a third array.
+ */
+static Datum
+AppendToStreams(FunctionCallInfo fcinfo, ArrayType *ids)
+{
+	DatapointList list = ReadArrays(fcinfo, OneDimension(ids, "stream_id"));
+
+	AppendList(&list);
+
+	PG_RETURN_INT64(list.count);
+}
+
+/*
+ * Refuses a call of ds_append_multiple() that cannot append: in a read-only
+ * transaction, or to no stream.
+ */
+static void
+CheckAppendMultiple(FunctionCallInfo fcinfo)
+{
+	RefuseReadOnly("ds_append_multiple()");
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("stream_id must not be null")));
+}
+
+/*
+ * ds_append_multiple(stream_id uuid, ts timestamptz[], value double precision[],
+ * check_timestamp boolean) returns bigint
+ *
+ * Appends datapoints to one stream, all or nothing; returns their number.  A
+ * null among the values is a datapoint without value.  If timestamps are not
+ * checked, they may come in any order.  An error that an element causes names
+ * its position.
+ */
+Datum
+ds_append_multiple_stream(PG_FUNCTION_ARGS)
+{
+	Datum		result;
+
+	CheckAppendMultiple(fcinfo);
+	SPI_connect();
+	result = AppendToStream(fcinfo, PG_GETARG_UUID_P(0));
+	SPI_finish();
+
+	return result;
+}
+
+/*
  * ds_append_multiple(stream_id uuid[], ts timestamptz[], value double
- * precision[]) returns bigint
+ * precision[], check_timestamp boolean) returns bigint
  *
  * The same for many streams; element i of each array makes datapoint i.
  */
 Datum
 ds_append_multiple_streams(PG_FUNCTION_ARGS)
 {
-	DatapointList list;
+	Datum		result;
 
+	CheckAppendMultiple(fcinfo);
 	SPI_connect();
-	list = ReadArrays(fcinfo);
-	AppendList(&list);
+	result = AppendToStreams(fcinfo, PG_GETARG_ARRAYTYPE_P(0));
 	SPI_finish();
 
-	PG_RETURN_INT64(list.count);
+	return result;
+}
+
+/*
+ * Whether a text is that of an array, rather than that of one of its elements.
+ */
+static bool
+IsArrayText(const char *str)
+{
+	str += strspn(str, " \t\n\r");
+
+	return *str == '{' || *str == '[';
+}
+
+/*
+ * ds_append_multiple(stream_id text, ts timestamptz[], value double precision[],
+ * check_timestamp boolean) returns bigint
+ *
+ * The same for the text of an identifier, or of an array of identifiers.  A call
+ * with parameters of no type is one of this form.
+ */
+Datum
+ds_append_multiple_text(PG_FUNCTION_ARGS)
+{
+	char	   *streams;
+	Datum		result;
+
+	CheckAppendMultiple(fcinfo);
+	SPI_connect();
+	streams = TextDatumGetCString(PG_GETARG_DATUM(0));
+	if (IsArrayText(streams))
+		result = AppendToStreams(fcinfo, DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, streams, UUIDOID, -1)));
+	else
+		result = AppendToStream(fcinfo, DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(streams))));
+	SPI_finish();
+
+	return result;
 }

@@ -245,15 +245,16 @@ AppendBlockRows(DataBlock *dst, const DataBlock *src, int from, int to)
 	if (count <= 0)
 		return;
 
+	/* One of the two is stored, and has not the columns that it should have. */
+	if (BlockColumnMask(dst) != BlockColumnMask(src))
+		ReportDamagedBlock("Its columns are not those of the blocks beside it.");
+
 	ReserveBlock(dst, at + count);
 	memcpy(dst->times + at, src->times + from, count * sizeof(StreamTime));
 	for (int i = 0; i < dst->ncolumns; i++)
 	{
 		Column	   *to_column = &dst->columns[i];
 		const Column *from_column = BlockColumn(src, to_column->id);
-
-		if (from_column == NULL)
-			elog(ERROR, "block has no column %d", to_column->id);
 
 		switch ((ColumnType) to_column->type)
 		{

@@ -155,6 +155,10 @@ BucketColumns(const StreamDef *def)
 uint32
 ColumnsFor(const StreamDef *def, uint32 value_mask, uint32 time_mask)
 {
+	/* extremes hold a median that version 0.1.0 has stored */
+	if (value_mask & VALUE_DOWNSAMPLER_BIT(VALUE_MEDIAN))
+		value_mask |= VALUE_DOWNSAMPLER_BIT(VALUE_MIN) | VALUE_DOWNSAMPLER_BIT(VALUE_MAX);
+
 	return (ValueDownsamplerColumns(value_mask) | TimeDownsamplerColumns(time_mask)) &
 		BucketColumns(def);
 }

@@ -103,6 +103,7 @@ extern void ReadPacked(Reader *reader, uint64 *numbers, int count, int flags);
 /* codec_int.c */
 extern void EncodeInts(StringInfo buf, const int64 *values, int count);
 extern void DecodeInts(Reader *reader, int64 *values, int count);
+extern void EncodeConstant(StringInfo buf, int64 value);
 extern bool DecodeConstant(Reader *reader, uint64 *value);
 extern void PlanInts(const int64 *values, int count, IntPlan *plan);
 extern void EstimateInts(const int64 *values, int count, IntPlan *plan);
@@ -112,6 +113,7 @@ extern const char *IntsEncodingName(Reader reader);
 /* codec_double.c */
 extern void EncodeDoubles(StringInfo buf, const double *values, int count);
 extern void DecodeDoubles(Reader *reader, double *values, int count);
+extern bool DoublesAreFinite(const double *values, int count);
 extern const char *DoublesEncodingName(Reader reader);
 
 /* codec_xor.c */
@@ -123,6 +125,13 @@ extern void DecodeXor(Reader *reader, double *values, int count);
 extern void BuildDictionary(Dictionary *dictionary, const ByteString *strings, int count);
 extern void EncodeDictionary(StringInfo buf, const Dictionary *dictionary, int count);
 extern void DecodeDictionary(Reader *reader, Dictionary *dictionary, int count);
+
+/*
+ * An array for the time of a call, to be freed with pfree().  Arrays of a whole
+ * block are not on the stack: nested calls of encoders would take hundreds of
+ * kilobytes of it, wherever in a query a datapoint is appended.
+ */
+#define ScratchArray(type, count)	((type *) palloc(sizeof(type) * Max((count), 1)))
 
 /* Makes room for "size" more bytes at the end of buf, and returns where. */
 static inline uint8 *

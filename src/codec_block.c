@@ -98,11 +98,12 @@ GreatestCommonDivisor(uint64 a, uint64 b)
 static void
 EncodeTimes(StringInfo buf, const DataBlock *block)
 {
-	int64		intervals[BLOCK_MAX_ROWS];
 	int			nintervals = block->count - 1;
+	int64	   *intervals;
 	uint64		unit = 0;
 	uint64		last_interval = 0;
 	uint64		last_units = 0;
+	bool		regular = true; /* all intervals are equal */
 	bool		seconds;
 
 	if (block->times[0] < STREAM_TIME_MIN || block->times[nintervals] > STREAM_TIME_MAX)
@@ -110,12 +111,14 @@ EncodeTimes(StringInfo buf, const DataBlock *block)
 
 	for (int i = 0; i < nintervals; i++)
 	{
-		intervals[i] = block->times[i + 1] - block->times[i];
-		if (intervals[i] < 0)
+		int64		interval = block->times[i + 1] - block->times[i];
+
+		if (interval < 0)
 			elog(ERROR, "times of a block are not in order");
-		if (intervals[i] != last_interval)
+		if (interval != last_interval)
 		{
-			last_interval = intervals[i];
+			regular = regular && i == 0;
+			last_interval = interval;
 			unit = GreatestCommonDivisor(last_interval, unit);
 		}
 	}
@@ -125,18 +128,27 @@ EncodeTimes(StringInfo buf, const DataBlock *block)
 	WriteVarint(buf, seconds ? block->times[0] / SECOND : block->times[0]);
 	if (unit == 0)
 		return;
+	if (regular)
+	{
+		EncodeConstant(buf, 1);
+		return;
+	}
 
+	intervals = ScratchArray(int64, nintervals);
 	last_interval = 0;
 	for (int i = 0; i < nintervals; i++)
 	{
-		if (intervals[i] != last_interval)
+		uint64		interval = block->times[i + 1] - block->times[i];
+
+		if (interval != last_interval)
 		{
-			last_interval = intervals[i];
+			last_interval = interval;
 			last_units = last_interval / unit;
 		}
 		intervals[i] = last_units;
 	}
 	EncodeInts(buf, intervals, nintervals);
+	pfree(intervals);
 }
 
 /*
@@ -165,7 +177,7 @@ EncodeVarlenas(StringInfo buf, struct varlena *const *varlenas, int count, bool 
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream dictionary",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
-	ByteString	strings[BLOCK_MAX_ROWS];
+	ByteString *strings = ScratchArray(ByteString, count);
 	Dictionary	dictionary;
 
 	for (int i = 0; i < count; i++)
@@ -194,7 +206,6 @@ EncodeVarlenas(StringInfo buf, struct varlena *const *varlenas, int count, bool 
 static int
 EncodeKinds(StringInfo buf, const uint8 *kinds, int count)
 {
-	int64		ints[BLOCK_MAX_ROWS];
 	int			mask = 0;
 
 	for (int i = 0; i < count; i++)
@@ -207,9 +218,12 @@ EncodeKinds(StringInfo buf, const uint8 *kinds, int count)
 	WriteByte(buf, mask);
 	if ((mask & (mask - 1)) != 0)
 	{
+		int64	   *ints = ScratchArray(int64, count);
+
 		for (int i = 0; i < count; i++)
 			ints[i] = kinds[i];
 		EncodeInts(buf, ints, count);
+		pfree(ints);
 	}
 
 	return mask;
@@ -225,7 +239,7 @@ EncodeValueColumn(StringInfo buf, const Column *column, int count)
 		EncodeDoubles(buf, column->numbers, count);
 	else if (mask & KIND_BIT(VALUE_DOUBLE))
 	{
-		double		numbers[BLOCK_MAX_ROWS];
+		double	   *numbers = ScratchArray(double, count);
 		int			nnumbers = 0;
 
 		for (int i = 0; i < count; i++)
@@ -234,11 +248,12 @@ EncodeValueColumn(StringInfo buf, const Column *column, int count)
 				numbers[nnumbers++] = column->numbers[i];
 		}
 		EncodeDoubles(buf, numbers, nnumbers);
+		pfree(numbers);
 	}
 
 	if (mask & KIND_BIT(VALUE_JSON))
 	{
-		struct varlena *json[BLOCK_MAX_ROWS];
+		struct varlena **json = ScratchArray(struct varlena *, count);
 		int			njson = 0;
 
 		for (int i = 0; i < count; i++)
@@ -247,6 +262,7 @@ EncodeValueColumn(StringInfo buf, const Column *column, int count)
 				json[njson++] = (struct varlena *) column->json[i];
 		}
 		EncodeVarlenas(buf, json, njson, true);
+		pfree(json);
 	}
 }
 
@@ -254,8 +270,8 @@ EncodeValueColumn(StringInfo buf, const Column *column, int count)
 static void
 EncodeBytesColumn(StringInfo buf, const Column *column, int count)
 {
-	uint8		kinds[BLOCK_MAX_ROWS] = {0};
-	struct varlena *bytes[BLOCK_MAX_ROWS];
+	uint8	   *kinds = ScratchArray(uint8, count);
+	struct varlena **bytes = ScratchArray(struct varlena *, count);
 	int			nbytes = 0;
 
 	for (int i = 0; i < count; i++)
@@ -268,6 +284,8 @@ EncodeBytesColumn(StringInfo buf, const Column *column, int count)
 	EncodeKinds(buf, kinds, count);
 	if (nbytes > 0)
 		EncodeVarlenas(buf, bytes, nbytes, false);
+	pfree(kinds);
+	pfree(bytes);
 }
 
 /* Appends a column with its header. */
@@ -516,7 +534,7 @@ DecodeKinds(Reader *reader, uint8 *kinds, int count, int allowed)
 		memset(kinds, pg_rightmost_one_pos32(mask), count);
 	else
 	{
-		int64		ints[BLOCK_MAX_ROWS];
+		int64	   *ints = ScratchArray(int64, count);
 
 		DecodeInts(reader, ints, count);
 		for (int i = 0; i < count; i++)
@@ -525,6 +543,7 @@ DecodeKinds(Reader *reader, uint8 *kinds, int count, int allowed)
 				ReportDamagedBlock("It has values of an unknown kind.");
 			kinds[i] = (uint8) ints[i];
 		}
+		pfree(ints);
 	}
 
 	return mask;
@@ -583,7 +602,7 @@ static void
 DecodeBytesColumn(Reader *reader, const DataBlock *block, Column *column)
 {
 	int			count = block->count;
-	uint8		kinds[BLOCK_MAX_ROWS];
+	uint8	   *kinds = ScratchArray(uint8, count);
 	int			next;
 
 	DecodeKinds(reader, kinds, count, BYTES_KINDS);
@@ -592,6 +611,7 @@ DecodeBytesColumn(Reader *reader, const DataBlock *block, Column *column)
 		DecodeVarlenas(reader, column->bytes, next, false);
 	for (int i = count - 1; i >= 0; i--)
 		column->bytes[i] = kinds[i] == VALUE_JSON ? column->bytes[--next] : NULL;
+	pfree(kinds);
 }
 
 /*
@@ -680,10 +700,11 @@ DecodeBlock(const struct varlena *encoded, uint32 columns)
 static const char *
 MixedEncodingName(Reader content, int count)
 {
-	uint8		kinds[BLOCK_MAX_ROWS];
+	uint8	   *kinds = ScratchArray(uint8, count);
 	int			mask = DecodeKinds(&content, kinds, count, VALUE_KINDS);
 	StringInfoData name;
 
+	pfree(kinds);
 	initStringInfo(&name);
 	if (mask & KIND_BIT(VALUE_DOUBLE))
 		appendStringInfo(&name, ", %s", DoublesEncodingName(content));
@@ -707,7 +728,6 @@ DescribeEncodedBlock(const struct varlena *encoded, EncodedColumn *columns)
 	const uint8 *start = reader.next;
 	int			ncolumns = 0;
 	ColumnId	id = 0;
-	int64		times[BLOCK_MAX_ROWS];
 	uint64		coded_unit;
 
 	coded_unit = ReadVarint(&reader);
@@ -717,8 +737,11 @@ DescribeEncodedBlock(const struct varlena *encoded, EncodedColumn *columns)
 		columns[ncolumns].encoding = "constant";
 	else
 	{
+		int64	   *times = ScratchArray(int64, count);
+
 		columns[ncolumns].encoding = psprintf("intervals: %s", IntsEncodingName(reader));
 		DecodeInts(&reader, times, count - 1);
+		pfree(times);
 	}
 	columns[ncolumns].size = reader.next - start;
 	ncolumns++;

@@ -114,7 +114,7 @@ WriteStrings(StringInfo buf, const ByteString *strings, int count, int size)
 void
 EncodeDictionary(StringInfo buf, const Dictionary *dictionary, int count)
 {
-	int64		ints[CODEC_MAX_COUNT];
+	int64	   *ints = ScratchArray(int64, Max(count, dictionary->count));
 	int64		size = 0;
 
 	for (int i = 0; i < dictionary->count; i++)
@@ -136,6 +136,7 @@ EncodeDictionary(StringInfo buf, const Dictionary *dictionary, int count)
 	for (int i = 0; i < count; i++)
 		ints[i] = dictionary->codes[i];
 	EncodeInts(buf, ints, count);
+	pfree(ints);
 }
 
 /*
@@ -171,7 +172,7 @@ ReadStrings(Reader *reader, uint64 size)
 void
 DecodeDictionary(Reader *reader, Dictionary *dictionary, int count)
 {
-	int64		ints[CODEC_MAX_COUNT];
+	int64	   *ints = ScratchArray(int64, count);
 	uint64		nentries = ReadVarint(reader);
 	uint64		size = 0;
 	const char *bytes;
@@ -205,4 +206,5 @@ DecodeDictionary(Reader *reader, Dictionary *dictionary, int count)
 			ReportDamagedBlock("It has a value that is not in the dictionary.");
 		dictionary->codes[i] = (uint16) ints[i];
 	}
+	pfree(ints);
 }

@@ -95,8 +95,8 @@ typedef struct DecimalPlan
 	int			size;			/* bytes */
 	IntPlan		decimals_plan;
 	IntPlan		corrections_plan;
-	int64		decimals[CODEC_MAX_COUNT];
-	int64		corrections[CODEC_MAX_COUNT];
+	int64	   *decimals;
+	int64	   *corrections;	/* may be NULL until PlanDecimals() */
 } DecimalPlan;
 
 static const double PowersOfTen[SCALE_MAX + 1] = {
@@ -349,12 +349,23 @@ TakeCorrectedSample(const double *numbers, const int64 *corrections, int count,
 	return taken;
 }
 
+static void
+FreePlan(DecimalPlan *plan)
+{
+	pfree(plan->decimals);
+	if (plan->corrections != NULL)
+		pfree(plan->corrections);
+}
+
 /* Turns numbers into decimals of a scale, with the size of their encoding. */
 static void
 PlanDecimals(const double *numbers, int count, int scale, DecimalPlan *plan)
 {
-	int			ncorrections = TakeDecimals(numbers, count, scale,
-											plan->decimals, plan->corrections);
+	int			ncorrections;
+
+	if (plan->corrections == NULL)
+		plan->corrections = ScratchArray(int64, count);
+	ncorrections = TakeDecimals(numbers, count, scale, plan->decimals, plan->corrections);
 
 	plan->scale = scale;
 	plan->ncorrections = ncorrections;
@@ -386,9 +397,17 @@ FindDecimals(const double *numbers, int count, DecimalPlan *plan)
 														  plan->ncorrections, sample));
 	if (other_scale != plan->scale)
 	{
+		other.decimals = ScratchArray(int64, count);
+		other.corrections = NULL;
 		PlanDecimals(numbers, count, other_scale, &other);
 		if (other.size < plan->size)
+		{
+			DecimalPlan worse = *plan;
+
 			*plan = other;
+			other = worse;
+		}
+		FreePlan(&other);
 	}
 }
 
@@ -523,6 +542,36 @@ SmallDecimalsToDoubles(double *values, int count, int scale)
 }
 
 /*
+ * Appends the encoding of doubles by their bits, or by XOR, if that is not longer
+ * than "size"; else returns false.
+ */
+static bool
+EncodeBits(StringInfo buf, const double *values, int count, int size)
+{
+	int64	   *bits = ScratchArray(int64, count);
+	uint8		header = TakeBits(values, count, bits);
+	IntPlan		plan;
+	bool		shorter;
+
+	EstimateInts(bits, count, &plan);
+	shorter = plan.size <= size;
+	if (EstimateXorSize(values, count) < Min(size, plan.size))
+	{
+		WriteByte(buf, XOR);
+		EncodeXor(buf, values, count);
+		shorter = true;
+	}
+	else if (shorter)
+	{
+		WriteByte(buf, header);
+		WriteInts(buf, bits, count, &plan);
+	}
+	pfree(bits);
+
+	return shorter;
+}
+
+/*
  * Appends the encoding of up to CODEC_MAX_COUNT doubles, nothing for none of
  * them.
  */
@@ -535,41 +584,27 @@ EncodeDoubles(StringInfo buf, const double *values, int count)
 	if (count < 1)
 		return;
 
+	plan.decimals = ScratchArray(int64, count);
+	plan.corrections = NULL;
 	scale = FindExactDecimals(values, count, plan.decimals);
 	if (scale >= 0)
 	{
 		WriteByte(buf, DECIMAL | (scale << PARAMETER_SHIFT));
 		EncodeInts(buf, plan.decimals, count);
+		FreePlan(&plan);
 		return;
 	}
 
 	FindDecimals(values, count, &plan);
-	if (plan.ncorrections > 0)
+	if (plan.ncorrections == 0 || !EncodeBits(buf, values, count, plan.size))
 	{
-		int64		bits[CODEC_MAX_COUNT];
-		IntPlan		bits_plan;
-		uint8		header = TakeBits(values, count, bits);
-
-		EstimateInts(bits, count, &bits_plan);
-		if (EstimateXorSize(values, count) < Min(plan.size, bits_plan.size))
-		{
-			WriteByte(buf, XOR);
-			EncodeXor(buf, values, count);
-			return;
-		}
-		if (bits_plan.size <= plan.size)
-		{
-			WriteByte(buf, header);
-			WriteInts(buf, bits, count, &bits_plan);
-			return;
-		}
+		WriteByte(buf, DECIMAL | (plan.scale << PARAMETER_SHIFT) |
+				  (plan.ncorrections > 0 ? CORRECTIONS : 0));
+		WriteInts(buf, plan.decimals, count, &plan.decimals_plan);
+		if (plan.ncorrections > 0)
+			WriteInts(buf, plan.corrections, count, &plan.corrections_plan);
 	}
-
-	WriteByte(buf, DECIMAL | (plan.scale << PARAMETER_SHIFT) |
-			  (plan.ncorrections > 0 ? CORRECTIONS : 0));
-	WriteInts(buf, plan.decimals, count, &plan.decimals_plan);
-	if (plan.ncorrections > 0)
-		WriteInts(buf, plan.corrections, count, &plan.corrections_plan);
+	FreePlan(&plan);
 }
 
 /* Reads decimals of a scale, and their corrections if there are any. */
@@ -592,11 +627,12 @@ DecodeDecimals(Reader *reader, double *values, int count, int scale, bool correc
 
 	if (corrected)
 	{
-		int64		corrections[CODEC_MAX_COUNT];
+		int64	   *corrections = ScratchArray(int64, count);
 
 		DecodeInts(reader, corrections, count);
 		for (int i = 0; i < count; i++)
 			values[i] = BitsToDouble(DoubleToBits(values[i]) + (uint64) corrections[i]);
+		pfree(corrections);
 	}
 }
 
@@ -652,6 +688,23 @@ DecodeDoubles(Reader *reader, double *values, int count)
 			DecodeXor(reader, values, count);
 			break;
 	}
+}
+
+/*
+ * Whether there is neither an infinity nor NaN among doubles: all bits of the
+ * exponent are set in these, so that one more of it is carried into the sign.
+ */
+bool
+DoublesAreFinite(const double *values, int count)
+{
+	const uint64 exponent = UINT64CONST(0x7FF0000000000000);
+	const uint64 exponent_one = UINT64CONST(0x0010000000000000);
+	uint64		carries = 0;
+
+	for (int i = 0; i < count; i++)
+		carries |= (DoubleToBits(values[i]) & exponent) + exponent_one;
+
+	return (carries & SIGN_BIT) == 0;
 }
 
 /* What people call the encoding of doubles that is read next */

@@ -68,7 +68,7 @@ typedef struct IntDictionary
 	int64		values[DICTIONARY_MAX];
 	uint16		frequency[DICTIONARY_MAX];
 	uint16		slots[DICTIONARY_SLOTS];	/* index + 1, or 0; open addressing */
-	int64		codes[CODEC_MAX_COUNT];
+	int64	   *codes;			/* of MakeDictionary(), NULL before */
 } IntDictionary;
 
 /* The differences of an order; returns how many there are. */
@@ -114,10 +114,11 @@ StartSize(const int64 *values, int order)
 static void
 PlanOrder(const int64 *values, int count, int order, IntPlan *plan)
 {
-	uint64		differences[CODEC_MAX_COUNT];
+	uint64	   *differences = ScratchArray(uint64, count);
 	int			ndifferences = TakeDifferences(values, count, order, differences);
 
 	PlanPacking(differences, ndifferences, &plan->packing);
+	pfree(differences);
 	plan->form = order;
 	plan->size = StartSize(values, order) + plan->packing.size;
 }
@@ -280,6 +281,7 @@ static void
 ClearDictionary(IntDictionary *dictionary)
 {
 	dictionary->count = 0;
+	dictionary->codes = NULL;
 	memset(dictionary->slots, 0, sizeof(dictionary->slots));
 }
 
@@ -306,7 +308,8 @@ HasFewDistinct(const int64 *values, int count, int size, IntDictionary *dictiona
 
 /*
  * Makes the dictionary of an array, the most frequent first, so that codes are
- * small.  Returns false if there are too many distinct values.
+ * small.  Returns false if there are too many distinct values; else its codes
+ * are to be freed.
  */
 static bool
 MakeDictionary(const int64 *values, int count, IntDictionary *dictionary)
@@ -316,12 +319,16 @@ MakeDictionary(const int64 *values, int count, IntDictionary *dictionary)
 	int64		sorted[DICTIONARY_MAX];
 
 	ClearDictionary(dictionary);
+	dictionary->codes = ScratchArray(int64, count);
 	for (int i = 0; i < count; i++)
 	{
 		int			index = LookUpInt(dictionary, values[i]);
 
 		if (index < 0)
+		{
+			pfree(dictionary->codes);
 			return false;
+		}
 		dictionary->frequency[index]++;
 		dictionary->codes[i] = index;
 	}
@@ -361,6 +368,7 @@ ConsiderDictionary(const int64 *values, int count, IntPlan *plan)
 
 	PlanDifferences(dictionary.values, dictionary.count, &values_plan);
 	PlanDifferences(dictionary.codes, count, &codes_plan);
+	pfree(dictionary.codes);
 	size = 1 + VarintSize(dictionary.count) + values_plan.size + codes_plan.size;
 	if (size < plan->size)
 	{
@@ -478,7 +486,7 @@ EstimateInts(const int64 *values, int count, IntPlan *plan)
 static void
 WriteDifferences(StringInfo buf, const int64 *values, int count, const IntPlan *plan)
 {
-	uint64		differences[CODEC_MAX_COUNT];
+	uint64	   *differences = ScratchArray(uint64, count);
 	int			ndifferences = TakeDifferences(values, count, plan->form, differences);
 
 	WriteByte(buf, plan->form | PackingFlags(&plan->packing));
@@ -487,6 +495,7 @@ WriteDifferences(StringInfo buf, const int64 *values, int count, const IntPlan *
 	if (plan->form == 2)
 		WriteVarint(buf, ZigZag((int64) ((uint64) values[1] - (uint64) values[0])));
 	WritePacked(buf, differences, ndifferences, &plan->packing);
+	pfree(differences);
 }
 
 /* Appends integers as a dictionary and indexes. */
@@ -503,6 +512,7 @@ WriteDictionary(StringInfo buf, const int64 *values, int count)
 	WriteDifferences(buf, dictionary.values, dictionary.count, &plan);
 	PlanDifferences(dictionary.codes, count, &plan);
 	WriteDifferences(buf, dictionary.codes, count, &plan);
+	pfree(dictionary.codes);
 }
 
 /* Appends the encoding of integers that PlanInts or EstimateInts has planned. */
@@ -594,6 +604,16 @@ ReadDictionary(Reader *reader, int64 *values, int count)
 		ReportDamagedBlock("It has an integer that is not in the dictionary.");
 	for (int i = 0; i < count; i++)
 		values[i] = distinct[values[i]];
+}
+
+/*
+ * Appends the encoding of any number of integers that are all equal.
+ */
+void
+EncodeConstant(StringInfo buf, int64 value)
+{
+	WriteByte(buf, 0);
+	WriteVarint(buf, ZigZag(value));
 }
 
 /*

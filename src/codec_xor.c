@@ -190,7 +190,7 @@ GetBits(const uint8 *in, uint64 position, int count)
 void
 DecodeXor(Reader *reader, double *values, int count)
 {
-	uint8		in[CODEC_MAX_COUNT * (XOR_MAX_BITS + 7) / 8 + 32];
+	uint8	   *in;
 	uint64		size = ReadVarint(reader);
 	uint64		nbits = size * 8;
 	uint64		position = 0;
@@ -199,6 +199,7 @@ DecodeXor(Reader *reader, double *values, int count)
 
 	if (size > (uint64) (count * XOR_MAX_BITS + 7) / 8)
 		ReportDamagedBlock("It has more bits than its doubles can take.");
+	in = ScratchArray(uint8, size + 32);
 	memcpy(in, ReadBytes(reader, size), size);
 	memset(in + size, 0, 32);
 
@@ -236,4 +237,5 @@ DecodeXor(Reader *reader, double *values, int count)
 		bits ^= xor;
 		values[i] = BitsToDouble(bits);
 	}
+	pfree(in);
 }

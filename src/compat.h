@@ -52,27 +52,12 @@
 #endif
 
 /* An interval in the form of ISO 8601, in a buffer of MAXDATELEN + 1 */
-#if PG_VERSION_NUM >= 150000
 #define EncodeIntervalISO(interval, buffer) \
 	do { \
 		struct pg_itm parts_; \
 		interval2itm(*(interval), &parts_); \
 		EncodeInterval(&parts_, INTSTYLE_ISO_8601, (buffer)); \
 	} while (0)
-#else
-#define EncodeIntervalISO(interval, buffer) \
-	do { \
-		struct pg_tm parts_; \
-		fsec_t		fraction_; \
-		interval2tm(*(interval), &parts_, &fraction_); \
-		EncodeInterval(&parts_, fraction_, INTSTYLE_ISO_8601, (buffer)); \
-	} while (0)
-#endif
-
-/* Refuses settings of a prefix that do not exist */
-#if PG_VERSION_NUM < 150000
-#define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
-#endif
 
 /*
  * What a process of the extension waits for, as pg_stat_activity shows it;

@@ -50,7 +50,7 @@ _PG_init(void)
 							 "ds_apply_retention() do their work.",
 							 &workers_enabled,
 							 true,
-							 PGC_SIGHUP,
+							 PGC_SUSET,
 							 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("datastream.naptime",

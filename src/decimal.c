@@ -15,6 +15,8 @@
 
 #include "common/shortest_dec.h"
 #include "decimal.h"
+#include "lib/stringinfo.h"
+#include "port/pg_bswap.h"
 #include "utils/fmgrprotos.h"
 
 /* A shortest decimal form has no more digits than this. */
@@ -25,6 +27,16 @@
 
 /* The most digits that always fit an int128 */
 #define INT128_DIGITS		37
+
+/*
+ * The binary form of numeric, all in words of 16 bits: number of groups, weight of
+ * the first one as a power of NUMERIC_GROUP, sign, decimals, groups
+ */
+#define NUMERIC_GROUP			10000
+#define NUMERIC_GROUP_DIGITS	4
+#define NUMERIC_NEGATIVE		0x4000
+#define NUMERIC_HEADER_WORDS	4
+#define NUMERIC_GROUPS_MAX		11	/* of 39 digits, and one that is not full */
 
 /* numeric_div() and numeric_sqrt() make no more decimals than this. */
 #define NUMERIC_DECIMALS_MAX	1000
@@ -312,49 +324,54 @@ UnitsToDouble(int128 units, int scale)
 }
 
 /*
- * Writes an integer in decimal before "end", which is the end of the buffer,
- * and returns where it begins.
- */
-static char *
-WriteInt128(char *end, int128 number)
-{
-	uint128		rest = number < 0 ? -(uint128) number : (uint128) number;
-
-	do
-	{
-		*--end = '0' + (int) (rest % 10);
-		rest /= 10;
-	} while (rest != 0);
-	if (number < 0)
-		*--end = '-';
-	return end;
-}
-
-/*
  * Returns units * 10^-scale, shown with "scale" decimals.
+ *
+ * It goes through the binary form of numeric, groups of four decimal digits,
+ * which every version reads alike.  The function that PostgreSQL has for this,
+ * int64_div_fast_to_numeric(), is wrong in 15.0 and 15.1.
  */
 Numeric
 UnitsToNumeric(int128 units, int scale)
 {
-	char		buffer[64];
-	char	   *end = buffer + lengthof(buffer);
-	char	   *start;
+	int16		words[NUMERIC_HEADER_WORDS + NUMERIC_GROUPS_MAX];
+	int16	   *end = words + lengthof(words);
+	int16	   *next = end;
+	uint128		rest = units < 0 ? -(uint128) units : (uint128) units;
+	int			partial = scale % NUMERIC_GROUP_DIGITS;
+	int			fraction = scale / NUMERIC_GROUP_DIGITS + (partial > 0);
+	StringInfoData buf;
+	int			groups;
 
-	if (units >= PG_INT64_MIN && units <= PG_INT64_MAX)
-		return scale == 0 ? int64_to_numeric((int64) units) :
-			int64_div_fast_to_numeric((int64) units, scale);
+	Assert(scale >= 0 && scale <= UNITS_SCALE_MAX);
 
-	*--end = '\0';
-	if (scale > 0)
+	if (scale == 0 && units >= PG_INT64_MIN && units <= PG_INT64_MAX)
+		return int64_to_numeric((int64) units);
+
+	/* from the last group on, which may have fewer decimals than it has room for */
+	if (partial > 0)
 	{
-		char		suffix[16];
-		int			len = snprintf(suffix, sizeof(suffix), "e-%d", scale);
+		int			power = (int) Int128Power(partial);
 
-		end -= len;
-		memcpy(end, suffix, len);
+		*--next = pg_hton16((int) (rest % power) * (NUMERIC_GROUP / power));
+		rest /= power;
 	}
-	start = WriteInt128(end, units);
-	return NumericFromText(start);
+	for (; rest > PG_UINT64_MAX; rest /= NUMERIC_GROUP)
+		*--next = pg_hton16((int) (rest % NUMERIC_GROUP));
+	for (uint64 small = (uint64) rest; small > 0; small /= NUMERIC_GROUP)
+		*--next = pg_hton16((int) (small % NUMERIC_GROUP));
+
+	groups = end - next;
+	*--next = pg_hton16(scale);
+	*--next = pg_hton16(units < 0 ? NUMERIC_NEGATIVE : 0);
+	*--next = pg_hton16(groups - fraction - 1);
+	*--next = pg_hton16(groups);
+
+	buf.data = (char *) next;
+	buf.len = buf.maxlen = (end - next) * sizeof(int16);
+	buf.cursor = 0;
+	return DatumGetNumeric(DirectFunctionCall3(numeric_recv, PointerGetDatum(&buf),
+											   ObjectIdGetDatum(InvalidOid),
+											   Int32GetDatum(-1)));
 }
 
 /*

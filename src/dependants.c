@@ -126,10 +126,10 @@ DirectDependants(const pg_uuid_t *sources, int nsources, const SourceChange *cha
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		bool		isnull;
+		const char *level = SPI_getvalue(tuple, desc, 3);
 
-		if (changes == NULL ||
-			HasChange(changes, nchanges, DatumGetUUIDP(SPI_getbinval(tuple, desc, 2, &isnull)),
-					  SPI_getvalue(tuple, desc, 3)))
+		if (changes == NULL || level == NULL ||
+			HasChange(changes, nchanges, DatumGetUUIDP(SPI_getbinval(tuple, desc, 2, &isnull)), level))
 			ids[(*nfound)++] = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1, &isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);

@@ -98,16 +98,20 @@ LoadSources(Derivation *derivation)
 
 		SPI_getbinval(tuple, desc, SOURCE_DEF, &isnull);
 		if (isnull)
-			StreamNotFound(DatumGetUUIDP(SPI_getbinval(tuple, desc, SOURCE_ID, &isnull)));
+			ereport(ERROR,
+					(errcode(ERRCODE_DS_STREAM_NOT_FOUND),
+					 errmsg("a source of derived stream \"%s\" does not exist", StreamIdToString(id))));
 
 		source->position = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_POSITION, &isnull));
 		source->name = SPI_getvalue(tuple, desc, SOURCE_NAME);
-		source->granularity = ParseGranularity(SPI_getvalue(tuple, desc, SOURCE_GRANULARITY));
+		source->granularity = StoredGranularity(id, tuple, desc, SOURCE_GRANULARITY);
 		source->origin = NullableTime(tuple, desc, SOURCE_ORIGIN);
 		source->origin_count = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_ORIGIN_COUNT, &isnull));
 		source->read_until = NullableTime(tuple, desc, SOURCE_READ_UNTIL);
 		source->read_count = DatumGetInt32(SPI_getbinval(tuple, desc, SOURCE_READ_COUNT, &isnull));
 		StreamDefFromTuple(&source->def, tuple, desc, SOURCE_DEF, context);
+		if (source->granularity < source->def.highest)
+			ReportDamagedStream(id, "It reads a source at a granularity that the source has not.");
 	}
 	SPI_freetuptable(SPI_tuptable);
 

@@ -19,6 +19,7 @@
 #include "derive_run.h"
 #include "errors.h"
 #include "miscadmin.h"
+#include "number_sum.h"
 #include "operator.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -77,10 +78,11 @@ ChangePerSecond(const Value *from, const Value *to, const Value *offset, int64 i
 
 	if (from->kind == VALUE_DOUBLE && to->kind == VALUE_DOUBLE && offset == NULL && !high_accuracy)
 	{
-		result->kind = VALUE_DOUBLE;
-		result->number = (to->number - from->number) / (interval / 1000.0);
-		result->json = NULL;
-		return isfinite(result->number);
+		*result = DoubleValue((to->number - from->number) / (interval / 1000.0));
+		if (isfinite(result->number))
+			return true;
+
+		/* their difference may be beyond doubles, and the result not */
 	}
 
 	change = SubtractNumeric(NumericFromValue(to), NumericFromValue(from));
@@ -91,9 +93,9 @@ ChangePerSecond(const Value *from, const Value *to, const Value *offset, int64 i
 	if (change == NULL)
 		return false;
 
-	*result = NumberFromNumeric(DivideNumeric(change, interval, high_accuracy ? EXACT_DIGITS : DOUBLE_DIGITS),
-								high_accuracy);
-	return result->kind != VALUE_DOUBLE || isfinite(result->number);
+	*result = DivideNumber(change, interval, high_accuracy ? EXACT_DIGITS : DOUBLE_DIGITS,
+						   high_accuracy);
+	return true;
 }
 
 /*
@@ -381,51 +383,68 @@ AdvanceSummand(DeriveRun *run, Summand *summand, StreamTime until, bool skip)
 }
 
 /*
- * The sum of the values that are not null, or null if all are.  Returns false
- * if it is beyond what a number can be.
+ * The sum of integers, if none on the way to it, in any order, can be one that a
+ * double does not hold; of the values that are not null.
  */
 static bool
-SumValues(const Summand *summands, int nsummands, bool high_accuracy, Value *result)
+SumSmallIntegers(const Summand *summands, int nsummands, double *sum)
 {
-	bool		doubles = !high_accuracy;
-	bool		integers = true;
-	double		sum = 0;
-	Numeric		exact = NULL;
+	double		magnitude = 0;
 
-	result->kind = VALUE_NULL;
+	*sum = 0;
 	for (int i = 0; i < nsummands; i++)
 	{
 		const Value *value = &summands[i].value;
 
 		if (value->kind == VALUE_NULL)
 			continue;
-		result->kind = VALUE_DOUBLE;
-		doubles = doubles && value->kind == VALUE_DOUBLE;
-		integers = integers && value->kind == VALUE_DOUBLE && value->number == rint(value->number);
-		sum += value->number;
+		if (value->kind != VALUE_DOUBLE || value->number != rint(value->number))
+			return false;
+		magnitude += fabs(value->number);
+		*sum += value->number;
 	}
+	return magnitude < DOUBLE_INTEGER_MAX;
+}
 
-	result->number = sum;
-	result->json = NULL;
-	if (result->kind == VALUE_NULL)
-		return true;
-
-	/* Integers keep all their digits, also where a double would not. */
-	if (doubles && !(integers && fabs(sum) > DOUBLE_INTEGER_MAX))
-		return isfinite(sum);
+/*
+ * The sum of the values that are not null, or null if all are: whatever the order
+ * of the sources, of integers and decimals with all digits, then rounded once
+ * where the stream asks for it.  Returns false if it is beyond what a number can
+ * be.
+ */
+static bool
+SumValues(const Summand *summands, int nsummands, bool high_accuracy, Value *result)
+{
+	NumberSum	sum;
+	double		small;
+	bool		any = false;
 
 	for (int i = 0; i < nsummands; i++)
+		any = any || summands[i].value.kind != VALUE_NULL;
+	if (!any || (!high_accuracy && SumSmallIntegers(summands, nsummands, &small)))
 	{
-		if (summands[i].value.kind == VALUE_NULL)
-			continue;
-		exact = exact == NULL ? NumericFromValue(&summands[i].value) :
-			AddNumeric(exact, NumericFromValue(&summands[i].value));
-		if (exact == NULL)
-			return false;
+		result->kind = any ? VALUE_DOUBLE : VALUE_NULL;
+		result->number = any ? small : 0;
+		result->json = NULL;
+		return true;
 	}
-	*result = NumberFromNumeric(exact, high_accuracy);
 
-	return result->kind != VALUE_DOUBLE || isfinite(result->number);
+	InitSum(&sum, CurrentMemoryContext);
+	for (int i = 0; i < nsummands; i++)
+	{
+		if (summands[i].value.kind != VALUE_NULL)
+			AddNumber(&sum, &summands[i].value);
+	}
+	if (high_accuracy)
+	{
+		Numeric		exact = SumToNumeric(&sum);
+
+		if (exact != NULL)
+			*result = NumberFromNumeric(exact, true);
+		return exact != NULL;
+	}
+	(void) SumToValue(&sum, result);
+	return result->kind != VALUE_NULL;
 }
 
 /*
@@ -488,6 +507,8 @@ RunSum(DeriveRun *run)
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream operator",
 												  ALLOCSET_SMALL_SIZES);
 	Granularity granularity = run->def->highest;
+	MemoryContext sum_context = AllocSetContextCreate(context, "datastream sum",
+													  ALLOCSET_SMALL_SIZES);
 	Summand    *summands = palloc0(sizeof(Summand) * run->nsources);
 	Summand    *exhausted;
 	StreamTime	from = run->from;
@@ -512,12 +533,15 @@ RunSum(DeriveRun *run)
 	while (exhausted == NULL &&
 		   (t = NextCommonTime(run, summands, &exhausted)) != STREAM_TIME_NONE)
 	{
+		MemoryContext old_context = MemoryContextSwitchTo(sum_context);
 		Value		sum;
 
 		if (SumValues(summands, run->nsources, run->def->high_accuracy, &sum))
 			run->emit(run, t, &sum);
 		else
 			WarnInvalid(run, t, "the sum is out of range");
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(sum_context);
 
 		exhausted = AdvanceAll(run, summands, BucketEnd(granularity, t));
 	}

@@ -5,7 +5,7 @@
  *
  * The algorithms are those of Knuth (TAOCP 2, 4.2.2), Dekker (Numerische
  * Mathematik 18, 1971) and Neumaier (ZAMM 54, 1974).  They rely on doubles
- * being rounded once in each operation, as PostgreSQL is compiled.
+ * being rounded once in each operation, for which the Makefile sees.
  *
  *-------------------------------------------------------------------------
  */

@@ -96,6 +96,19 @@ OpenBucket(Level *level, StreamTime t)
 	level->end = BucketEnd(level->granularity, start);
 }
 
+/*
+ * Checks that what is fed to a level does not lie before its open bucket.
+ */
+static inline void
+CheckFed(const Pass *pass, const Level *level, StreamTime t)
+{
+	if (level->open && t < level->state.start)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("what is stored of stream \"%s\" below granularity \"%s\" is not in order",
+						StreamIdToString(&pass->def->id), GranularityName(level->granularity))));
+}
+
 static void FeedBucket(Pass *pass, int index, const BucketState *finer);
 
 /*
@@ -146,7 +159,7 @@ FeedBucket(Pass *pass, int index, const BucketState *finer)
 {
 	Level	   *level = &pass->levels[index];
 
-	Assert(!level->open || finer->start >= level->state.start);
+	CheckFed(pass, level, finer->start);
 	if (level->open && finer->start >= level->end)
 		CloseBucket(pass, index);
 	if (!level->open)
@@ -237,7 +250,7 @@ FeedDatapoints(Pass *pass, const DataBlock *block, int first, int last)
 		StreamTime	t = block->times[first];
 		int			next = first + 1;
 
-		Assert(!finest->open || t >= finest->state.start);
+		CheckFed(pass, finest, t);
 		if (finest->open && t >= finest->end)
 			CloseBucket(pass, 0);
 		if (!finest->open)

@@ -89,8 +89,26 @@ ParseGranularity(const char *name)
 }
 
 /*
- * The same for the highest granularity of a stream, which cannot be months or
- * years.
+ * Finds a granularity by its name; false if there is none, or if the name is NULL.
+ */
+bool
+FindGranularity(const char *name, Granularity *granularity)
+{
+	for (int i = 0; i < GRANULARITY_COUNT && name != NULL; i++)
+	{
+		if (strcmp(Granularities[i].name, name) == 0)
+		{
+			*granularity = (Granularity) i;
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/*
+ * The same as ParseGranularity() for the highest granularity of a stream, which
+ * cannot be months or years.
  */
 Granularity
 ParseHighestGranularity(const char *name)

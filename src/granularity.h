@@ -41,6 +41,7 @@ typedef enum Granularity
 
 extern const char *GranularityName(Granularity granularity);
 extern Granularity ParseGranularity(const char *name);
+extern bool FindGranularity(const char *name, Granularity *granularity);
 extern Granularity ParseHighestGranularity(const char *name);
 extern char *GranularityNames(Granularity last);
 

@@ -10,7 +10,9 @@
 #include "catalog/pg_type.h"
 #include "json_build.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -97,6 +99,15 @@ EmptyObject(void)
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * Returns a datum of type json, or any text, as jsonb, or raises jsonb's own error.
+ */
+Jsonb *
+JsonbFromJson(Datum json)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(json))));
 }
 
 /*

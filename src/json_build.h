@@ -19,6 +19,7 @@ extern void PushTimestamp(JsonbParseState **state, JsonbIteratorToken token, Tim
 extern void PushObject(JsonbParseState **state, JsonbIteratorToken token, Jsonb *json);
 
 extern Jsonb *EmptyObject(void);
+extern Jsonb *JsonbFromJson(Datum json);
 extern bool JsonbEqual(Jsonb *a, Jsonb *b);
 extern bool JsonbIdentical(Jsonb *a, Jsonb *b);
 extern char *JsonbForMessage(Jsonb *json);

@@ -25,9 +25,9 @@
 #include "miscadmin.h"
 #include "plans.h"
 #include "query.h"
+#include "read_only.h"
 #include "retention.h"
 #include "srf.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -254,7 +254,7 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 	pg_uuid_t  *ids;
 	int			nids;
 
-	PreventCommandIfReadOnly("ds_downsample_streams()");
+	RefuseReadOnly("ds_downsample_streams()");
 
 	/* What will be due in time to come is closed if that is asked for; version 0.1.0 has four arguments. */
 	request.limits.until = StreamTimeFromTimestampClamped(until);
@@ -376,7 +376,7 @@ ds_backprocess_streams(PG_FUNCTION_ARGS)
 	pg_uuid_t  *ids;
 	int			nids;
 
-	PreventCommandIfReadOnly("ds_backprocess_streams()");
+	RefuseReadOnly("ds_backprocess_streams()");
 
 	SPI_connect();
 	FindStreamIds(PG_ARGISNULL(0) ? NULL : PG_GETARG_JSONB_P(0), true, &ids, &nids);
@@ -432,7 +432,7 @@ ds_apply_retention(PG_FUNCTION_ARGS)
 	pg_uuid_t  *ids;
 	int			nids;
 
-	PreventCommandIfReadOnly("ds_apply_retention()");
+	RefuseReadOnly("ds_apply_retention()");
 
 	SPI_connect();
 	FindExpired(&ids, &nids);

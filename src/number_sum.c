@@ -79,6 +79,42 @@ ScaleUnits(int128 *units, int exponent)
 }
 
 /*
+ * Divides units by a power of ten if that leaves no rest.  In 64 bits, where that
+ * is enough, it takes a fraction of the time.
+ */
+static inline bool
+DivideUnits(int128 *units, int64 power)
+{
+	if (likely(*units == (int64) *units))
+	{
+		if ((int64) *units % power != 0)
+			return false;
+		*units = (int64) *units / power;
+	}
+	else
+	{
+		if (*units % power != 0)
+			return false;
+		*units /= power;
+	}
+	return true;
+}
+
+/*
+ * Removes zeros at the end of the decimals; of 0, all of them.
+ */
+void
+StripZeros(int128 *units, int *scale)
+{
+	if (*units == 0)
+		*scale = 0;
+	while (*scale >= 4 && DivideUnits(units, 10000))
+		*scale -= 4;
+	while (*scale > 0 && DivideUnits(units, 10))
+		*scale -= 1;
+}
+
+/*
  * Moves the units to the numeric part.
  */
 void
@@ -168,6 +204,18 @@ AddDecimalSquare(NumberSum *sum, Numeric number)
 	}
 	AddDecimal(sum, square);
 	pfree(square);
+}
+
+/*
+ * Adds a number as it was measured: of integers all digits, whatever their size.
+ */
+void
+AddNumber(NumberSum *sum, const Value *number)
+{
+	if (number->kind == VALUE_DOUBLE && fabs(number->number) < DOUBLE_INTEGER_MAX)
+		AddDouble(sum, number->number);
+	else
+		AddDecimal(sum, NumericFromValue(number));
 }
 
 /*
@@ -265,24 +313,6 @@ SumToNumeric(const NumberSum *sum)
 			result = AddNumeric(result, NumericFromDoubleExactly(binary.low));
 	}
 	return result;
-}
-
-/*
- * Removes zeros at the end of the decimals.
- */
-static void
-StripZeros(int128 *units, int *scale)
-{
-	for (int zeros = 8; zeros > 0; zeros /= 2)
-	{
-		int128		power = Int128Power(zeros);
-
-		while (*scale >= zeros && *units % power == 0)
-		{
-			*units /= power;
-			*scale -= zeros;
-		}
-	}
 }
 
 /*

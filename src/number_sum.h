@@ -35,11 +35,13 @@ typedef struct NumberSum
 } NumberSum;
 
 extern bool ScaleUnits(int128 *units, int exponent);
+extern void StripZeros(int128 *units, int *scale);
 extern void AddScaledUnits(NumberSum *sum, int128 units, int scale);
 extern void SpillUnits(NumberSum *sum);
 extern void AddDouble(NumberSum *sum, double number);
 extern void AddDecimal(NumberSum *sum, Numeric number);
 extern void AddDecimalSquare(NumberSum *sum, Numeric number);
+extern void AddNumber(NumberSum *sum, const Value *number);
 extern void AddStoredNumber(NumberSum *sum, const Value *number);
 extern void AddSum(NumberSum *sum, const NumberSum *other);
 

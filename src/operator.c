@@ -369,7 +369,7 @@ CheckCounterDerivativeArgs(Jsonb *args)
 				 errmsg("invalid derive_args: %s", JsonbForMessage(args)),
 				 errhint("The only argument is \"max_value\", a positive number.")));
 
-	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(max_value)));
+	number = NumericToDouble(max_value);
 	if (!(number > 0) || isinf(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_INVALID_OPERATOR_ARGUMENTS),

@@ -17,6 +17,7 @@ typedef struct DeriveSource
 	char	   *name;			/* or NULL */
 	Granularity granularity;	/* at which it is read */
 	bool		granularity_given;	/* asked for; otherwise the source's highest */
+	bool		hidden;			/* by row security, from the caller */
 } DeriveSource;
 
 struct DeriveRun;

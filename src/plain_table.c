@@ -21,11 +21,14 @@
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "compat.h"
 #include "executor/executor.h"
+#include "extension.h"
 #include "miscadmin.h"
 #include "plain_table.h"
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -94,14 +97,50 @@ WatchCatalogs(void)
 }
 
 /*
- * Whether a role has all of some rights on a table, and no row security there.
+ * Whether Citus knows a table: its rows may then be in shards, which only queries
+ * find, on any node.  A table of this name that is not as Citus makes it could
+ * mean the same.
+ */
+static bool
+IsDistributed(Oid relation)
+{
+	Oid			catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
+	AttrNumber	attribute;
+	Oid			index;
+	Relation	partitions;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	if (!OidIsValid(catalog))
+		return false;
+	attribute = get_attnum(catalog, "logicalrelid");
+	if (get_rel_relkind(catalog) != RELKIND_RELATION || attribute == InvalidAttrNumber ||
+		get_atttype(catalog, attribute) != REGCLASSOID)
+		return true;
+
+	partitions = table_open(catalog, AccessShareLock);
+	index = get_relname_relid("pg_dist_partition_logical_relid_index", PG_CATALOG_NAMESPACE);
+	ScanKeyInit(&key, attribute, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+	scan = systable_beginscan(partitions, index, OidIsValid(index), NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(partitions, AccessShareLock);
+
+	return found;
+}
+
+/*
+ * Whether a role has all of some rights on a table, and nothing but the table
+ * itself decides there about rows: no row security, and no distribution.
  */
 static bool
 RightsSuffice(Oid relation, Oid role, AclMode rights)
 {
 	return OidIsValid(relation) &&
 		pg_class_aclmask(relation, role, rights, ACLMASK_ALL) == rights &&
-		check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+		check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED &&
+		!IsDistributed(relation);
 }
 
 /*
@@ -125,7 +164,8 @@ PlainTableOid(PlainTable *table)
 	table->relation = InvalidOid;
 	namespace = get_namespace_oid("datastream", true);
 	if (OidIsValid(namespace) &&
-		SchemaAclCheck(namespace, role, ACL_USAGE) == ACLCHECK_OK)
+		SchemaAclCheck(namespace, role, ACL_USAGE) == ACLCHECK_OK &&
+		ExtensionIsCurrent(get_relname_relid("heads", namespace)))
 	{
 		Oid			relation = get_relname_relid(table->name, namespace);
 

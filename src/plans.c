@@ -12,11 +12,18 @@
 #include "postgres.h"
 
 #include "access/attnum.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
+#include "extension.h"
 #include "plans.h"
+#include "storage/lmgr.h"
+#include "store_snapshot.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 /*
  * Returns the OID of a table of the extension, or InvalidOid.
@@ -31,7 +38,7 @@ ExtensionTable(const char *name)
 
 /*
  * Returns the OID of datastream.heads, or an error if the extension is not
- * there.
+ * there, or too old.
  */
 Oid
 HeadsRelation(void)
@@ -43,6 +50,7 @@ HeadsRelation(void)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"datastream\" is not installed in this database"),
 				 errhint("Use CREATE EXTENSION datastream.")));
+	CheckExtensionIsCurrent(relation);
 
 	return relation;
 }
@@ -91,18 +99,20 @@ TurnOff(const char *setting)
 }
 
 /*
- * To be called before a plan is run.  If it is about to be made, or made
- * again, it must go by indexes: a plan that reads all of a table because that
- * is small would be kept while the table grows, at the latest until the end of
- * the transaction.  Returns what EndPlanning() wants.
+ * To be called before a plan is run.  If it is about to be made, or made again, it
+ * must go by indexes: a plan that reads all of a table because that is small would
+ * be kept while the table grows, at the latest until the end of the transaction.
+ * It is made here, so that what runs in it, such as a trigger, has its settings as
+ * they are.
  */
-static int
-BeginPlanning(PlanSlot *slot)
+static void
+MakePlan(PlanSlot *slot)
 {
+	CachedPlan *plan;
 	int			nest_level;
 
 	if (slot->planned && SPI_plan_is_valid(slot->plan))
-		return 0;
+		return;
 
 	/* What is turned off looks so costly that it would call for JIT. */
 	nest_level = NewGUCNestLevel();
@@ -113,18 +123,37 @@ BeginPlanning(PlanSlot *slot)
 		TurnOff("enable_bitmapscan");
 		TurnOff("enable_sort");
 	}
-
-	return nest_level;
-}
-
-static void
-EndPlanning(PlanSlot *slot, int nest_level)
-{
-	if (nest_level == 0)
-		return;
-
+	plan = SPI_plan_get_cached_plan(slot->plan);
+	if (plan != NULL)
+		ReleaseCachedPlan(plan, CurrentResourceOwner);
 	AtEOXact_GUC(true, nest_level);
 	slot->planned = true;
+}
+
+/*
+ * Locks the tables that a plan reads, and sees to it that none of them has got
+ * another file since the snapshot was taken that it is going to be read with.  One
+ * that is taken when the plan is run is taken after the locks.
+ */
+static void
+CheckPlanSnapshot(PlanSlot *slot, bool read_only)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(slot->plan));
+	Snapshot	snapshot;
+	ListCell   *cell;
+
+	if (read_only && ActiveSnapshotSet())
+		snapshot = GetActiveSnapshot();
+	else if (IsolationUsesXactSnapshot())
+		snapshot = GetTransactionSnapshot();
+	else
+		return;
+
+	foreach(cell, source->relationOids)
+	{
+		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+		CheckTableSnapshot(lfirst_oid(cell), snapshot);
+	}
 }
 
 /*
@@ -147,10 +176,11 @@ uint64
 RunPlan(PlanSlot *slot, Datum *values, const char *nulls, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level = BeginPlanning(slot);
-	int			result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
+	int			result;
 
-	EndPlanning(slot, nest_level);
+	CheckPlanSnapshot(slot, read_only);
+	MakePlan(slot);
+	result = SPI_execute_plan(slot->plan, values, nulls, read_only, 0);
 	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "could not run a query: %s", SPI_result_code_string(result));
@@ -165,10 +195,11 @@ Portal
 OpenPlan(PlanSlot *slot, Datum *values, bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			nest_level = BeginPlanning(slot);
-	Portal		portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
+	Portal		portal;
 
-	EndPlanning(slot, nest_level);
+	CheckPlanSnapshot(slot, read_only);
+	MakePlan(slot);
+	portal = SPI_cursor_open(NULL, slot->plan, values, NULL, read_only);
 	MemoryContextSwitchTo(context);
 
 	return portal;

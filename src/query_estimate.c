@@ -57,24 +57,6 @@ KnownArgument(SupportRequestRows *request, int argument, Oid type, Datum *value)
 }
 
 /*
- * The granularity of that name; false if there is none.
- */
-static bool
-FindGranularity(const char *name, Granularity *granularity)
-{
-	for (int i = 0; i < GRANULARITY_COUNT; i++)
-	{
-		if (strcmp(name, GranularityName((Granularity) i)) == 0)
-		{
-			*granularity = (Granularity) i;
-			return true;
-		}
-	}
-
-	return false;
-}
-
-/*
  * The bound that a pair of arguments gives; *unknown is set if there is one
  * whose time is not known yet.  False if both are given, which is an error
  * when the query runs.
@@ -135,20 +117,26 @@ EstimateRange(const pg_uuid_t *id, Granularity wanted, TimeBound start, TimeBoun
 	StreamDef	def;
 	Granularity level;
 	TimeRange	buckets;
+	bool		found;
 
-	if (!LoadStream(id, &def, true, CurrentMemoryContext))
+	BeginReadSnapshot(TABLE_STREAMS);
+	found = LoadStream(id, &def, true, CurrentMemoryContext);
+	EndReadSnapshot();
+	if (!found)
 		return false;
 
 	level = Max(wanted, def.highest);
 	if (!StoreIsReadable(level))
 		return false;
 
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(level));
 	if (level == def.highest)
 		*rows = EstimateDatapoints(&def, start, end);
 	else if (RequestedBuckets(&def, level, start, end, &buckets))
 		*rows = (double) BucketsBetween(level, buckets.from, buckets.to) + 1;
 	else
 		*rows = 0;
+	EndReadSnapshot();
 
 	return true;
 }

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
+#include "nodes/value.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
@@ -254,9 +255,7 @@ OfferRowsScan(PlannerInfo *root, RelOptInfo *rel, Index relid, RangeTblEntry *rt
 		(function->total_cost - function->startup_cost) * ROW_COST_SHARE;
 	if (path->path.param_info == NULL)
 		path->path.pathkeys = RowsOrder(root, rel, call);
-#if PG_VERSION_NUM >= 150000
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
-#endif
 	path->custom_private = list_make1(call);
 	path->methods = &path_methods;
 	add_path(rel, &path->path);
@@ -274,6 +273,7 @@ PlanRows(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	FuncExpr   *call = linitial_node(FuncExpr, path->custom_private);
 	CustomScan *plan = makeNode(CustomScan);
 	Bitmapset  *used;
+	uint32		wanted = 0;
 	int			attribute = -1;
 
 	clauses = extract_actual_clauses(clauses, false);
@@ -295,11 +295,14 @@ PlanRows(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 										  makeTargetEntry((Expr *) column,
 														  list_length(plan->custom_scan_tlist) + 1,
 														  NULL, false));
-		plan->custom_private = lappend_int(plan->custom_private, number - 1);
+		wanted |= ROW_COLUMN_BIT(number - 1);
 	}
 
 	plan->flags = path->flags;
 	plan->custom_exprs = list_make1(call);
+
+	/* A list of Nodes: other extensions look at the first one, to find their own. */
+	plan->custom_private = list_make1(makeInteger((int) wanted));
 	plan->methods = CallIsSeries(call) ? &series_methods : &data_methods;
 	plan->scan.plan.targetlist = tlist;
 	plan->scan.plan.qual = clauses;
@@ -316,12 +319,13 @@ static RowsScanState *
 CreateRowsScan(CustomScan *plan)
 {
 	RowsScanState *state = (RowsScanState *) newNode(sizeof(RowsScanState), T_CustomScanState);
-	ListCell   *cell;
 
-	foreach(cell, plan->custom_private)
+	/* in the order of custom_scan_tlist */
+	state->wanted = (uint32) intVal(linitial(plan->custom_private));
+	for (int column = 0; column < SERIES_NCOLUMNS; column++)
 	{
-		state->wanted |= ROW_COLUMN_BIT(lfirst_int(cell));
-		state->columns[state->ncolumns++] = lfirst_int(cell);
+		if (state->wanted & ROW_COLUMN_BIT(column))
+			state->columns[state->ncolumns++] = column;
 	}
 
 	return state;

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "decimal.h"
 #include "errors.h"
 #include "executor/spi.h"
@@ -130,7 +132,9 @@ ReadRequest(FunctionCallInfo fcinfo, Request *request)
 	request->end = BoundArgument(fcinfo, QUERY_ARG_END, QUERY_ARG_END_EXCLUSIVE, "end");
 	request->reverse = !PG_ARGISNULL(QUERY_ARG_REVERSE) && PG_GETARG_BOOL(QUERY_ARG_REVERSE);
 
+	BeginReadSnapshot(TABLE_STREAMS);
 	LoadStream(PG_GETARG_UUID_P(QUERY_ARG_STREAM_ID), &request->def, false, CurrentMemoryContext);
+	EndReadSnapshot();
 	request->level = Max(wanted, request->def.highest);
 }
 
@@ -359,6 +363,7 @@ BeginDataRows(FunctionCallInfo fcinfo, uint32 wanted)
 	SPI_connect();
 	ReadRequest(fcinfo, &request);
 	rows = CreateRows(&request.def, wanted, parent);
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(request.level));
 
 	if (request.level == request.def.highest)
 		BeginDatapoints(rows, &request, NextDatapointData);
@@ -376,6 +381,7 @@ BeginDataRows(FunctionCallInfo fcinfo, uint32 wanted)
 			BeginBuckets(rows, request.level, range, request.reverse, value_mask, time_mask,
 						 NextBucketData);
 	}
+	EndReadSnapshot();
 	SPI_finish();
 
 	return &rows->reader;
@@ -417,6 +423,10 @@ DownsampledNumber(const Value *value, ValueDownsampler downsampler, double *numb
 	const char *key = ValueDownsamplerKey(downsampler);
 	JsonbValue	found;
 
+	if (!JB_ROOT_IS_OBJECT(value->json))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is neither a number nor an object")));
 	if (getKeyJsonValueFromContainer(&value->json->root, key, strlen(key), &found) == NULL ||
 		found.type != jbvNumeric)
 		return false;
@@ -424,6 +434,34 @@ DownsampledNumber(const Value *value, ValueDownsampler downsampler, double *numb
 	*number = NumericToDouble(found.val.numeric);
 
 	return true;
+}
+
+/*
+ * Raises an error if a wanted column of the row in hand is beyond doubles, as
+ * long integers, exact decimals and sums of squares may be.
+ */
+static void
+CheckDouble(const Rows *rows, int column, const char *name)
+{
+	const Datum *values = rows->reader.values;
+
+	if (WANTS(rows, ROW_COLUMN_BIT(column)) && !rows->reader.nulls[column] &&
+		isinf(DatumGetFloat8(values[column])))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("%s of stream \"%s\" at \"%s\" is out of range for type double precision",
+						name, StreamIdToString(&rows->def.id),
+						timestamptz_to_str(DatumGetTimestampTz(values[SERIES_T]))),
+				 errhint("ds_get_data returns numbers of any size.")));
+}
+
+static void
+CheckDoubles(const Rows *rows)
+{
+	CheckDouble(rows, SERIES_VALUE, "value");
+	for (int i = 0; i < lengthof(SeriesNumbers); i++)
+		CheckDouble(rows, SeriesNumbers[i].column,
+					ValueDownsamplerName(SeriesNumbers[i].downsampler));
 }
 
 /*
@@ -497,6 +535,7 @@ FillValue(Rows *rows, int row)
 		FillNumber(ValueToDouble(&value), rows->reader.values, rows->reader.nulls);
 	else
 		FillDownsampledValue(&rows->def, &value, rows->reader.values, rows->reader.nulls);
+	CheckDoubles(rows);
 	MemoryContextSwitchTo(old_context);
 }
 
@@ -516,7 +555,11 @@ NextDatapointNumbers(RowReader *reader)
 	if (WANTS(rows, SERIES_NUMBERS))
 	{
 		if (scan->column->kinds[row] == VALUE_DOUBLE)
+		{
 			FillNumber(scan->column->numbers[row], values, reader->nulls);
+			if (unlikely(isinf(DatumGetFloat8(values[SERIES_SUM_SQUARES]))))
+				CheckDoubles(rows);
+		}
 		else if (scan->column->kinds[row] == VALUE_NULL)
 			FillNull(values, reader->nulls);
 		else
@@ -552,11 +595,7 @@ NextBucketNumbers(RowReader *reader)
 	old_context = MemoryContextSwitchTo(scan->context);
 	values[SERIES_T] = TimestampTzGetDatum(TimestampFromStreamTime(scan->state.start));
 	if (WANTS(rows, ROW_COLUMN_BIT(SERIES_COUNT)))
-	{
-		Value		count = BucketValue(&scan->state, VALUE_COUNT);
-
-		values[SERIES_COUNT] = Int64GetDatum((int64) ValueToDouble(&count));
-	}
+		values[SERIES_COUNT] = Int64GetDatum(scan->state.value.count);
 	for (int i = 0; i < lengthof(SeriesNumbers); i++)
 	{
 		const SeriesNumber *number = &SeriesNumbers[i];
@@ -573,6 +612,7 @@ NextBucketNumbers(RowReader *reader)
 	}
 	values[SERIES_VALUE] = values[SERIES_MEAN];
 	nulls[SERIES_VALUE] = nulls[SERIES_MEAN];
+	CheckDoubles(rows);
 	FillBucketTime(rows, SERIES_FIRST, TIME_FIRST);
 	FillBucketTime(rows, SERIES_LAST, TIME_LAST);
 	FillBucketTime(rows, SERIES_MIDDLE, TIME_MEAN);
@@ -639,11 +679,13 @@ BeginSeriesRows(FunctionCallInfo fcinfo, uint32 wanted)
 				 errhint("Use ds_get_data for streams of other value types.")));
 
 	rows = CreateRows(&request.def, wanted, parent);
+	BeginReadSnapshot(TABLE_HEADS | TABLE_PROGRESS | TABLE_OF_LEVEL(request.level));
 	if (request.level == request.def.highest)
 		BeginDatapoints(rows, &request, NextDatapointNumbers);
 	else if (RequestedBuckets(&request.def, request.level, request.start, request.end, &range))
 		BeginBuckets(rows, request.level, range, request.reverse,
 					 SeriesValueMask(rows), SeriesTimeMask(rows), NextBucketNumbers);
+	EndReadSnapshot();
 	SPI_finish();
 
 	return &rows->reader;

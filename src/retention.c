@@ -31,10 +31,10 @@
 #include "miscadmin.h"
 #include "operator.h"
 #include "plans.h"
+#include "read_only.h"
 #include "retention.h"
 #include "source.h"
 #include "store.h"
-#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -55,16 +55,25 @@ PG_FUNCTION_INFO_V1(ds_set_retention);
 #define FETCH_BATCH	500
 
 /*
- * Refuses a time to keep datapoints that is not positive, or too long to be
- * computed with.  An infinite interval has parts that are too large.
+ * Whether a time to keep datapoints is positive, and not too long to be computed
+ * with.  An infinite interval has parts that are too large.
  */
-static void
-CheckKeep(const Interval *keep)
+static bool
+KeepIsPossible(const Interval *keep)
 {
 	double		years = keep->month / 12.0 + keep->day / 365.25 +
 		keep->time / ((double) USECS_PER_DAY * 365.25);
 
-	if (keep->month < 0 || keep->day < 0 || keep->time < 0 || years <= 0 || years > KEEP_MAX_YEARS)
+	return keep->month >= 0 && keep->day >= 0 && keep->time >= 0 && years > 0 && years <= KEEP_MAX_YEARS;
+}
+
+/*
+ * Refuses any other.
+ */
+static void
+CheckKeep(const Interval *keep)
+{
+	if (!KeepIsPossible(keep))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("keep must be a positive interval of at most %d years", KEEP_MAX_YEARS),
@@ -192,11 +201,11 @@ ds_set_retention(PG_FUNCTION_ARGS)
 	int			nids;
 	int64		count;
 
+	RefuseReadOnly("ds_set_retention()");
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("granularity must not be null")));
-	PreventCommandIfReadOnly("ds_set_retention()");
 
 	level = ParseGranularity(text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (!PG_ARGISNULL(2))
@@ -227,22 +236,26 @@ ds_set_retention(PG_FUNCTION_ARGS)
 #define RETENTION_COLUMNS	"r.granularity, r.keep, r.check_at, r.waiting_since"
 
 /*
- * A limit in a row of a result, which has RETENTION_COLUMNS from "attribute" on.
+ * Reads a limit in a row of a result, which has RETENTION_COLUMNS from "attribute"
+ * on; false if it is damaged.
  */
-static Retention
-RetentionFromTuple(HeapTuple tuple, TupleDesc desc, int attribute)
+static bool
+RetentionFromTuple(HeapTuple tuple, TupleDesc desc, int attribute, Retention *limit)
 {
-	Retention	retention;
 	bool		isnull;
+	Datum		keep = SPI_getbinval(tuple, desc, attribute + 1, &isnull);
 
-	retention.level = ParseGranularity(SPI_getvalue(tuple, desc, attribute));
-	retention.keep = *DatumGetIntervalP(SPI_getbinval(tuple, desc, attribute + 1, &isnull));
-	retention.check_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, attribute + 2, &isnull));
-	retention.waiting_since = DatumGetTimestampTz(SPI_getbinval(tuple, desc, attribute + 3, &isnull));
+	if (isnull || !KeepIsPossible(DatumGetIntervalP(keep)) ||
+		!FindGranularity(SPI_getvalue(tuple, desc, attribute), &limit->level))
+		return false;
+
+	limit->keep = *DatumGetIntervalP(keep);
+	limit->check_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, attribute + 2, &isnull));
+	limit->waiting_since = DatumGetTimestampTz(SPI_getbinval(tuple, desc, attribute + 3, &isnull));
 	if (isnull)
-		retention.waiting_since = DT_NOBEGIN;
+		limit->waiting_since = DT_NOBEGIN;
 
-	return retention;
+	return true;
 }
 
 /*
@@ -264,7 +277,10 @@ LoadRetention(const pg_uuid_t *id, bool read_only, int *count)
 								 1, argtypes, values, NULL, read_only);
 	limits = palloc(sizeof(Retention) * (*count + 1));
 	for (int i = 0; i < *count; i++)
-		limits[i] = RetentionFromTuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+	{
+		if (!RetentionFromTuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &limits[i]))
+			ReportDamagedStream(id, "It has a limit of time that cannot be.");
+	}
 	SPI_freetuptable(SPI_tuptable);
 
 	return limits;
@@ -296,13 +312,14 @@ SaveCheckAt(const pg_uuid_t *id, const Retention *limit)
  * there is none.
  */
 static bool
-FirstExpiry(const pg_uuid_t *id, bool highest, const Retention *limit, TimestampTz *expiry)
+FirstExpiry(const pg_uuid_t *id, bool highest, const Retention *limit, bool damage_ok,
+			TimestampTz *expiry)
 {
 	StreamTime	until;
 	bool		found;
 
 	BeginLatestSnapshot();
-	found = FirstBlockUntil(id, limit->level, &until);
+	found = FirstBlockUntil(id, limit->level, damage_ok, &until);
 	EndLatestSnapshot();
 
 	if (found)
@@ -350,15 +367,19 @@ FindExpired(pg_uuid_t **ids, int *nids)
 			TupleDesc	desc = batch->tupdesc;
 			bool		isnull;
 			const pg_uuid_t *id = DatumGetUUIDP(SPI_getbinval(tuple, desc, 1, &isnull));
-			Retention	limit = RetentionFromTuple(tuple, desc, 3);
-			bool		highest = ParseGranularity(SPI_getvalue(tuple, desc, 2)) == limit.level;
+			char	   *highest = SPI_getvalue(tuple, desc, 2);
+			Retention	limit;
 			TimestampTz expiry;
 
 			CHECK_FOR_INTERRUPTS();
 
 			if (*nids > 0 && CompareStreamIds(id, &(*ids)[*nids - 1]) == 0)
 				continue;
-			if (!FirstExpiry(id, highest, &limit, &expiry) || expiry > now)
+
+			/* Of one that is damaged the error is left to those who work on it. */
+			if (RetentionFromTuple(tuple, desc, 3, &limit) &&
+				(!FirstExpiry(id, highest != NULL && strcmp(highest, GranularityName(limit.level)) == 0,
+							  &limit, true, &expiry) || expiry > now))
 				continue;
 
 			if (*nids == capacity)
@@ -557,7 +578,7 @@ ScheduleCheck(const StreamDef *def, Retention *limit, TimestampTz now, bool dele
 	TimestampTz longest = Min(After(now, &limit->keep), now + PAUSE_MAX);
 	TimestampTz expiry;
 
-	if (FirstExpiry(&def->id, limit->level == def->highest, limit, &expiry) && expiry > now)
+	if (FirstExpiry(&def->id, limit->level == def->highest, limit, false, &expiry) && expiry > now)
 	{
 		limit->waiting_since = DT_NOBEGIN;
 		limit->check_at = expiry;
@@ -598,6 +619,8 @@ ApplyRetention(const pg_uuid_t *id, bool at_once, int max_blocks, int64 *datapoi
 	limits = LoadRetention(id, false, &nlimits);
 	for (int i = 0; i < nlimits; i++)
 	{
+		if (limits[i].level < head.def.highest)
+			ReportDamagedStream(id, "It keeps a granularity that it has not.");
 		if (at_once || limits[i].check_at <= now)
 			limits[ndue++] = limits[i];
 	}

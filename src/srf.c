@@ -18,8 +18,7 @@
  * tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls) and
  * returns (Datum) 0.
  *
- * A caller that does not take a set this way is an error.  (From PostgreSQL 15
- * on the server has the like; this one serves every version.)
+ * A caller that does not take a set this way is an error.
  */
 ReturnSetInfo *
 InitMaterializedResult(FunctionCallInfo fcinfo)

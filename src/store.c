@@ -29,9 +29,10 @@
 #define LOCK_UNDELIVERED	12
 #define LOCK_CONTRIBUTES	13
 #define LOCK_HEAD			14
+#define LOCK_VERSION		15
 
 #define LOCK_QUERY \
-	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head" \
+	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head, h.ctid" \
 	" FROM datastream.heads h JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
 	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
 
@@ -70,10 +71,10 @@ ResultBool(int row, int attribute)
 }
 
 /*
- * The datapoints in a column of type ds_block of a result; null is none.
+ * The datapoints in a column with the head of a stream of a result; null is none.
  */
 static DataBlock *
-ResultRows(int row, int attribute, MemoryContext context)
+ResultRows(const pg_uuid_t *id, int row, int attribute, MemoryContext context)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, attribute, &isnull);
@@ -83,34 +84,31 @@ ResultRows(int row, int attribute, MemoryContext context)
 	if (isnull)
 		rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
 	else
-	{
-		rows = DecodeBlock(PG_DETOAST_DATUM(value), COLUMN_ALL);
-		CheckBlockColumns(rows, COLUMN_BIT(COLUMN_DATAPOINT));
-	}
+		rows = DecodeHead(id, value);
 	MemoryContextSwitchTo(old_context);
 
 	return rows;
+}
+
+/*
+ * Checks that what a head holds is what is recorded of it.
+ */
+void
+CheckHead(const StreamHead *head)
+{
+	const DataBlock *rows = head->rows;
+
+	if (rows->count > 0 && rows->times[rows->count - 1] != head->latest)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("head of stream \"%s\" is damaged", StreamIdToString(&head->def.id)),
+				 errdetail("Its last datapoint is not at the time that is recorded as the latest.")));
 }
 
 static Datum
 TimeDatum(StreamTime t)
 {
 	return TimestampTzGetDatum(TimestampFromStreamTime(t));
-}
-
-/*
- * Makes the newest snapshot the active one, until EndLatestSnapshot().
- */
-void
-BeginLatestSnapshot(void)
-{
-	PushActiveSnapshot(GetLatestSnapshot());
-}
-
-void
-EndLatestSnapshot(void)
-{
-	PopActiveSnapshot();
 }
 
 /*
@@ -287,14 +285,15 @@ RunLockQuery(PlanSlot *slot, const char *query, Oid argtype, Datum argument)
  * Locks a head by direct access, if that is possible.
  */
 static HeadOutcome
-LockHead(const pg_uuid_t *id, bool skip_locked, StreamHead *head, MemoryContext result_context)
+LockHead(HeadBatch *batch, const pg_uuid_t *id, bool skip_locked, StreamHead *head,
+		 MemoryContext result_context)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile HeadOutcome outcome = HEAD_BY_QUERY;
 
 	PG_TRY();
 	{
-		outcome = ReadHeadDirectly(id, true, skip_locked, head, result_context);
+		outcome = ReadHeadDirectly(batch, id, true, skip_locked, head, result_context);
 	}
 	PG_CATCH();
 	{
@@ -359,22 +358,17 @@ LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
 }
 
 /*
- * Locks a stream until the end of the transaction and reads its definition and
- * its head into "context".
- *
- * A stream that is not there, or that row security hides, is stream_not_found,
- * or false with "missing_ok".  With "skip_locked" a stream that others have
- * locked gives false too.  A stream that stays locked for longer than
- * lock_timeout is stream_append_contended.
+ * Does what LockStream() does, with the access of a batch where that is not NULL.
  */
-bool
-LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *head,
-		   MemoryContext context)
+static bool
+LockStreamWith(HeadBatch *batch, const pg_uuid_t *id, bool skip_locked, bool missing_ok,
+			   StreamHead *head, MemoryContext context)
 {
 	static PlanSlot wait_slot;
 	static PlanSlot skip_slot;
+	bool		isnull;
 
-	switch (LockHead(id, skip_locked, head, context))
+	switch (LockHead(batch, id, skip_locked, head, context))
 	{
 		case HEAD_DONE:
 			return true;
@@ -407,8 +401,11 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 	head->undelivered = ResultBool(0, LOCK_UNDELIVERED);
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
 	head->wake = false;
-	head->rows = ResultRows(0, LOCK_HEAD, context);
+	head->rows = ResultRows(id, 0, LOCK_HEAD, context);
+	CheckHead(head);
 	ItemPointerSetInvalid(&head->place);
+	head->version = *(ItemPointer) DatumGetPointer(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+																 LOCK_VERSION, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	RememberStream(&head->def);
 
@@ -416,17 +413,42 @@ LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *h
 }
 
 /*
+ * Locks a stream until the end of the transaction and reads its definition and
+ * its head into "context".
+ *
+ * A stream that is not there, or that row security hides, is stream_not_found,
+ * or false with "missing_ok".  With "skip_locked" a stream that others have
+ * locked gives false too.  A stream that stays locked for longer than
+ * lock_timeout is stream_append_contended.
+ */
+bool
+LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *head,
+		   MemoryContext context)
+{
+	return LockStreamWith(NULL, id, skip_locked, missing_ok, head, context);
+}
+
+/*
+ * The same for a stream of a batch, which may be NULL.
+ */
+void
+LockBatchStream(HeadBatch *batch, const pg_uuid_t *id, StreamHead *head, MemoryContext context)
+{
+	(void) LockStreamWith(batch, id, false, false, head, context);
+}
+
+/*
  * Writes the head of a locked stream by a query.
  */
 static void
-SaveHeadByQuery(const StreamHead *head)
+SaveHeadByQuery(StreamHead *head)
 {
 	static PlanSlot slot;
 	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	BOOLOID, BOOLOID, BlockTypeOid()};
+	BOOLOID, BOOLOID, BlockTypeOid(), TIDOID};
 	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
-	Datum		values[7];
-	char		nulls[] = "       ";
+	Datum		values[8];
+	char		nulls[] = "        ";
 	struct varlena *encoded = NULL;
 
 	values[0] = UUIDPGetDatum(&head->def.id);
@@ -444,16 +466,26 @@ SaveHeadByQuery(const StreamHead *head)
 		nulls[6] = 'n';
 	values[6] = PointerGetDatum(encoded);
 
+	/* What a trigger has written since the row was locked must not be lost. */
+	if (ItemPointerIsValid(&head->place))
+		head->version = head->place;
+	values[7] = PointerGetDatum(&head->version);
+	if (!ItemPointerIsValid(&head->version))
+		nulls[7] = 'n';
+
 	RunSavedQuery(&slot,
 				  "UPDATE datastream.heads SET latest = $2, close_at = $3, check_at = $4,"
 				  " due = $5, undelivered = $6, head = $7"
-				  " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-				  7, argtypes, values, nulls, false);
+				  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
+				  " AND ($8 IS NULL OR ctid OPERATOR(pg_catalog.=) $8)",
+				  8, argtypes, values, nulls, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
 				 errmsg("could not store datapoints of stream \"%s\"", StreamIdToString(&head->def.id)),
 				 errdetail("A trigger, a rule or a row security policy kept the row from being written.")));
+	ItemPointerSetInvalid(&head->version);
+	ItemPointerSetInvalid(&head->place);
 
 	if (encoded != NULL)
 		pfree(encoded);
@@ -485,12 +517,13 @@ SaveHead(StreamHead *head)
 
 /*
  * Reads a stream's definition and its head into "context" without locking it,
- * for TrySaveHead(); false where it must be locked, or is not there.
+ * for TrySaveHead(); false where it must be locked, or is not there.  "batch" may
+ * be NULL.
  */
 bool
-PeekStream(const pg_uuid_t *id, StreamHead *head, MemoryContext context)
+PeekStream(HeadBatch *batch, const pg_uuid_t *id, StreamHead *head, MemoryContext context)
 {
-	return ReadHeadDirectly(id, false, false, head, context) == HEAD_DONE;
+	return ReadHeadDirectly(batch, id, false, false, head, context) == HEAD_DONE;
 }
 
 /*
@@ -547,7 +580,7 @@ ReadHeadRows(const pg_uuid_t *id, MemoryContext context)
 				   "SELECT head FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, true);
 	if (SPI_processed > 0)
-		rows = ResultRows(0, 1, context);
+		rows = ResultRows(id, 0, 1, context);
 	SPI_freetuptable(SPI_tuptable);
 
 	if (rows == NULL)

@@ -23,6 +23,7 @@
 
 #include "storage/itemptr.h"
 #include "store_block.h"
+#include "store_snapshot.h"
 #include "stream.h"
 
 /* A head that reaches this many datapoints, or bytes, is moved into a block. */
@@ -53,6 +54,9 @@ typedef struct StreamHead
 	bool		wake;			/* there is work that workers do not know of yet */
 	DataBlock  *rows;			/* newest datapoints; count may be 0 */
 	ItemPointerData place;		/* of its row, if that was locked directly */
+	CommandId	command;		/* that came then */
+	ItemPointerData version;	/* of its row, if that was locked by a query */
+	struct HeadBatch *batch;	/* that it belongs to, or NULL */
 } StreamHead;
 
 /* A closed range of time */
@@ -99,15 +103,18 @@ extern bool StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at
 extern bool StreamEarliest(const StreamDef *def, StreamTime *earliest);
 
 /* Heads */
+typedef struct HeadBatch HeadBatch;
+
 extern bool LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok,
 					   StreamHead *head, MemoryContext context);
 extern void SaveHead(StreamHead *head);
-extern bool PeekStream(const pg_uuid_t *id, StreamHead *head, MemoryContext context);
+extern bool PeekStream(HeadBatch *batch, const pg_uuid_t *id, StreamHead *head, MemoryContext context);
 extern bool FitsHead(const StreamHead *head, const DataBlock *rows);
 extern bool TrySaveHead(StreamHead *head);
 #define HEAD_BATCH_MAX		50000
-extern void BeginHeadBatch(const pg_uuid_t *ids, int nids);
-extern void EndHeadBatch(void);
+extern HeadBatch *BeginHeadBatch(const pg_uuid_t *ids, int nids);
+extern void EndHeadBatch(HeadBatch *batch);
+extern void LockBatchStream(HeadBatch *batch, const pg_uuid_t *id, StreamHead *head, MemoryContext context);
 extern DataBlock *ReadHeadRows(const pg_uuid_t *id, MemoryContext context);
 
 /* Datapoints at the highest granularity; the head must be locked, and saved after */
@@ -132,12 +139,5 @@ extern void ClearRanges(const pg_uuid_t *id, RangeList list);
 
 /* Rights */
 extern bool StoreIsReadable(Granularity level);
-
-/*
- * What maintenance reads, it reads with the newest snapshot, whatever the
- * isolation level: the locks that it holds order it with others.
- */
-extern void BeginLatestSnapshot(void);
-extern void EndLatestSnapshot(void);
 
 #endif							/* DS_STORE_H */

@@ -46,9 +46,9 @@ extern BlockScan *BeginBlockScan(const pg_uuid_t *id, Granularity level, const D
 extern DataBlock *NextBlock(BlockScan *scan, int *first, int *last);
 extern void EndBlockScan(BlockScan *scan);
 
-extern void CheckBlockColumns(const DataBlock *block, uint32 columns);
+extern DataBlock *DecodeHead(const pg_uuid_t *id, Datum head);
 extern bool FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start);
-extern bool FirstBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
+extern bool FirstBlockUntil(const pg_uuid_t *id, Granularity level, bool damage_ok, StreamTime *until);
 extern bool LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until);
 extern bool NthBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime from, int n,
 						  StreamTime *until);

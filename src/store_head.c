@@ -22,12 +22,14 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "errors.h"
 #include "miscadmin.h"
 #include "plain_table.h"
 #include "plans.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "store_head.h"
+#include "store_snapshot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -83,8 +85,8 @@ typedef struct KnownStream
 /* Definitions that are read at once */
 #define MEET_STREAMS		1000
 
-/* What it takes to access heads */
-typedef struct HeadAccess
+/* What it takes to access heads; for many of them, a batch */
+typedef struct HeadBatch
 {
 	Relation	heads;
 	Relation	index;			/* or NULL, as */
@@ -94,12 +96,11 @@ typedef struct HeadAccess
 	int			next_expected;	/* from here on, */
 	uint64		resets;			/* unless all have been forgotten since */
 	Snapshot	snapshot;
+	CommandId	command;		/* what came before it has been seen */
 	BlockNumber nblocks;		/* of the table, or 0: not looked at yet */
 	TupleTableSlot *slot;		/* for the row in work */
 	TupleTableSlot *new_slot;	/* for what is to be written */
 } HeadAccess;
-
-static HeadAccess *batch_access = NULL;
 
 static HTAB *known_streams = NULL;
 static MemoryContext known_context = NULL;
@@ -164,12 +165,16 @@ OpenHeads(void)
 {
 	HeadAccess *access;
 	Relation	heads;
+	Snapshot	snapshot;
 
 	if (PlainTableOid(&heads_table) != known_heads)
 		return NULL;
 	heads = OpenPlainTable(&heads_table, RowExclusiveLock);
 	if (heads == NULL)
 		return NULL;
+	snapshot = GetTransactionSnapshot();
+	if (IsolationUsesXactSnapshot())
+		CheckTableSnapshot(RelationGetRelid(heads), snapshot);
 
 	access = palloc(sizeof(HeadAccess));
 	access->heads = heads;
@@ -180,7 +185,8 @@ OpenHeads(void)
 	access->nexpected = 0;
 	access->next_expected = 0;
 	access->resets = known_resets;
-	access->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	access->snapshot = RegisterSnapshot(snapshot);
+	access->command = GetCurrentCommandId(false);
 	access->slot = table_slot_create(heads, NULL);
 	access->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(heads), &TTSOpsVirtual);
 
@@ -204,12 +210,6 @@ CloseHeads(HeadAccess *access)
 	if (access->expected != NULL)
 		pfree(access->expected);
 	pfree(access);
-}
-
-static void
-ForgetBatch(void *arg)
-{
-	batch_access = NULL;
 }
 
 /*
@@ -259,20 +259,17 @@ MeetStreams(const pg_uuid_t *ids, int nids)
 }
 
 /*
- * Until EndHeadBatch(), heads are all accessed with one snapshot, and what that
- * takes is kept: for a statement that goes through many streams, up to
- * HEAD_BATCH_MAX of them, each once and in the order of "ids".  An error ends it,
- * too.
+ * Prepares for access to many heads, up to HEAD_BATCH_MAX, each once and in the order
+ * of "ids"; NULL if each is to be accessed by itself.  It is for the caller alone: what
+ * triggers do meanwhile has nothing to do with it.
  */
-void
+HeadBatch *
 BeginHeadBatch(const pg_uuid_t *ids, int nids)
 {
-	MemoryContextCallback *callback;
+	HeadBatch  *batch;
 
 	Assert(nids <= HEAD_BATCH_MAX);
 
-	if (batch_access != NULL)
-		return;
 	if (nids > 1)
 	{
 		/* rather than in the middle */
@@ -280,53 +277,61 @@ BeginHeadBatch(const pg_uuid_t *ids, int nids)
 			ResetKnownStreams(known_heads);
 		MeetStreams(ids, nids);
 	}
-	if (known_streams == NULL)
-		return;
+	if (known_streams == NULL || (batch = OpenHeads()) == NULL)
+		return NULL;
 
-	callback = palloc0(sizeof(MemoryContextCallback));
-	callback->func = ForgetBatch;
-	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	batch_access = OpenHeads();
-	if (batch_access == NULL)
-		return;
-
-	batch_access->expected = palloc(sizeof(KnownStream *) * nids);
+	batch->expected = palloc(sizeof(KnownStream *) * nids);
 	for (int i = 0; i < nids; i++)
 	{
 		KnownStream *known = hash_search(known_streams, &ids[i], HASH_FIND, NULL);
 
 		if (known != NULL)
-			batch_access->expected[batch_access->nexpected++] = known;
+			batch->expected[batch->nexpected++] = known;
 	}
-}
 
-void
-EndHeadBatch(void)
-{
-	if (batch_access == NULL)
-		return;
-
-	CloseHeads(batch_access);
-	batch_access = NULL;
-	CommandCounterIncrement();
+	return batch;
 }
 
 /*
- * Access to heads for one of them: that of the batch, or one to be given back
- * with FinishAccess().
+ * Ends a batch, which may be NULL.
+ */
+void
+EndHeadBatch(HeadBatch *batch)
+{
+	if (batch != NULL)
+		CloseHeads(batch);
+}
+
+/*
+ * Access to heads for one of them: that of a batch, if it is not NULL, or one to be
+ * given back with FinishAccess().
  */
 static HeadAccess *
-StartAccess(void)
+StartAccess(HeadBatch *batch)
 {
-	return batch_access != NULL ? batch_access : OpenHeads();
+	if (batch == NULL)
+		return OpenHeads();
+
+	/* Others may have written meanwhile, as a trigger does. */
+	if (batch->command != GetCurrentCommandId(false))
+	{
+		if (batch->scan != NULL)
+			index_endscan(batch->scan);
+		batch->scan = NULL;
+		UnregisterSnapshot(batch->snapshot);
+		batch->snapshot = RegisterSnapshot(GetTransactionSnapshot());
+		batch->command = GetCurrentCommandId(false);
+	}
+
+	return batch;
 }
 
 static void
-FinishAccess(HeadAccess *access)
+FinishAccess(HeadAccess *access, HeadBatch *batch)
 {
 	ExecClearTuple(access->slot);
 	ExecClearTuple(access->new_slot);
-	if (access != batch_access)
+	if (access != batch)
 		CloseHeads(access);
 }
 
@@ -493,14 +498,13 @@ SetHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, Memory
 	head->contributes = DatumGetBool(slot->tts_values[HEAD_CONTRIBUTES]);
 	head->wake = false;
 	head->place = slot->tts_tid;
+	head->command = GetCurrentCommandId(false);
 
 	if (slot->tts_isnull[HEAD_HEAD])
 		head->rows = CreateBlock(HEAD_ROWS, COLUMN_BIT(COLUMN_DATAPOINT));
 	else
-	{
-		head->rows = DecodeBlock(PG_DETOAST_DATUM(slot->tts_values[HEAD_HEAD]), COLUMN_ALL);
-		CheckBlockColumns(head->rows, COLUMN_BIT(COLUMN_DATAPOINT));
-	}
+		head->rows = DecodeHead(&known->id, slot->tts_values[HEAD_HEAD]);
+	CheckHead(head);
 
 	MemoryContextSwitchTo(old_context);
 }
@@ -553,17 +557,19 @@ LockRow(HeadAccess *access, bool skip_locked)
  * PeekStream().
  */
 HeadOutcome
-ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *head,
-				 MemoryContext context)
+ReadHeadDirectly(HeadBatch *batch, const pg_uuid_t *id, bool lock, bool skip_locked,
+				 StreamHead *head, MemoryContext context)
 {
 	HeadOutcome outcome = HEAD_BY_QUERY;
 	HeadAccess *access;
 	KnownStream *known;
 
 	ItemPointerSetInvalid(&head->place);
+	ItemPointerSetInvalid(&head->version);
+	head->batch = batch;
 	if (skip_locked)
 		MeetStreams(id, 1);
-	if (known_streams == NULL || (access = StartAccess()) == NULL)
+	if (known_streams == NULL || (access = StartAccess(batch)) == NULL)
 		return HEAD_BY_QUERY;
 
 	known = FindKnown(access, id);
@@ -571,7 +577,7 @@ ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked, StreamHead *h
 		outcome = lock ? LockRow(access, skip_locked) : HEAD_DONE;
 	if (outcome == HEAD_DONE)
 		SetHead(head, known, access->slot, context);
-	FinishAccess(access);
+	FinishAccess(access, batch);
 
 	return outcome;
 }
@@ -587,7 +593,7 @@ LockHeadsDirectly(const pg_uuid_t *ids, int nids)
 	HeadAccess *access;
 
 	MeetStreams(ids, nids);
-	if (known_streams == NULL || (access = StartAccess()) == NULL)
+	if (known_streams == NULL || (access = OpenHeads()) == NULL)
 		return HEAD_BY_QUERY;
 
 	for (int i = 0; i < nids && outcome == HEAD_DONE; i++)
@@ -598,9 +604,22 @@ LockHeadsDirectly(const pg_uuid_t *ids, int nids)
 		if (known != NULL && FindHead(access, known))
 			outcome = LockRow(access, true);
 	}
-	FinishAccess(access);
+	FinishAccess(access, NULL);
 
 	return outcome;
+}
+
+/*
+ * Refuses to write a locked head over what this transaction has written there since.
+ */
+static void
+RefuseChanged(const pg_uuid_t *id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
+			 errmsg("stream \"%s\" was changed by an operation that writing to it has triggered",
+					StreamIdToString(id)),
+			 errhint("A trigger on the extension's tables must not write to the stream that it was fired for.")));
 }
 
 /*
@@ -618,8 +637,13 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 	TM_Result	result;
 	struct varlena *encoded = NULL;
 
-	if (!ItemPointerIsValid(&head->place) || (access = StartAccess()) == NULL)
+	if (!ItemPointerIsValid(&head->place) || (access = StartAccess(head->batch)) == NULL)
 		return HEAD_BY_QUERY;
+
+	/* Blocks may have been written meanwhile, and what that has triggered. */
+	if (locked && head->command != GetCurrentCommandId(false) &&
+		!table_tuple_fetch_row_version(access->heads, &head->place, access->snapshot, access->slot))
+		RefuseChanged(&head->def.id);
 
 	slot = access->new_slot;
 	memset(slot->tts_isnull, 0, sizeof(bool) * HEAD_NATTS);
@@ -654,19 +678,23 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 			}
 		}
 	}
-	else if (locked && result != TM_SelfModified)
+	else if (locked && result == TM_SelfModified)
+		RefuseChanged(&head->def.id);
+	else if (locked)
 		elog(ERROR, "locked head of stream \"%s\" could not be updated: %d",
 			 StreamIdToString(&head->def.id), result);
 
-	FinishAccess(access);
+	/* What comes next is to see it; what comes next in a batch is other streams. */
+	if (result == TM_Ok)
+	{
+		CommandCounterIncrement();
+		access->command = head->command = GetCurrentCommandId(false);
+	}
+	FinishAccess(access, head->batch);
 	if (encoded != NULL)
 		pfree(encoded);
 	if (result != TM_Ok)
-		return locked ? HEAD_BY_QUERY : HEAD_SKIPPED;
-
-	/* What comes next is to see it; what comes next in a batch is other streams. */
-	if (access != batch_access)
-		CommandCounterIncrement();
+		return HEAD_SKIPPED;
 
 	return HEAD_DONE;
 }

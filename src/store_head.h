@@ -18,10 +18,11 @@ typedef enum HeadOutcome
 	HEAD_BY_QUERY				/* it takes a query to do that, or to know why not */
 } HeadOutcome;
 
-extern HeadOutcome ReadHeadDirectly(const pg_uuid_t *id, bool lock, bool skip_locked,
-									StreamHead *head, MemoryContext context);
+extern HeadOutcome ReadHeadDirectly(HeadBatch *batch, const pg_uuid_t *id, bool lock,
+									bool skip_locked, StreamHead *head, MemoryContext context);
 extern HeadOutcome LockHeadsDirectly(const pg_uuid_t *ids, int nids);
 extern HeadOutcome SaveHeadDirectly(StreamHead *head, bool locked);
+extern void CheckHead(const StreamHead *head);
 extern void RememberStream(const StreamDef *def);
 
 #endif							/* DS_STORE_HEAD_H */

@@ -106,9 +106,18 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 		return false;
 	}
 
+	/* None has been downsampled until it has been for the first time. */
 	until = ResultTimes(PROGRESS_UNTIL, &nuntil);
+	if (nuntil != 0 && nuntil != GRANULARITY_COUNT)
+		ReportDamagedStream(id, psprintf("It is recorded as downsampled at %d granularities.", nuntil));
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
-		progress->until[level] = level < nuntil ? until[level] : STREAM_TIME_NONE;
+	{
+		progress->until[level] = nuntil > 0 ? until[level] : STREAM_TIME_NONE;
+		if (progress->until[level] != STREAM_TIME_NONE &&
+			progress->until[level] != BucketStart((Granularity) level, progress->until[level]))
+			ReportDamagedStream(id, psprintf("It is recorded as downsampled into the middle of a bucket of granularity \"%s\".",
+											 GranularityName((Granularity) level)));
+	}
 
 	progress->active_at = ResultTime(PROGRESS_ACTIVE_AT);
 	progress->seen_latest = ResultTime(PROGRESS_SEEN_LATEST);
@@ -178,11 +187,18 @@ UpdateProgress(PlanSlot *slot, const char *query, int nargs, const Oid *argtypes
 			   const char *nulls)
 {
 	if (RunSavedQuery(slot, query, nargs, argtypes, values, nulls, false) != 1)
+	{
+		const pg_uuid_t *id = DatumGetUUIDP(values[0]);
+		StreamDef	def;
+		bool		visible = LoadStream(id, &def, true, CurrentMemoryContext);
+
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_MAINTENANCE_INTERRUPTED),
-				 errmsg("stream \"%s\" was lost while it was maintained",
-						StreamIdToString(DatumGetUUIDP(values[0]))),
+				 visible ?
+				 errmsg("stream \"%s\" was lost while it was maintained", StreamIdToString(id)) :
+				 errmsg("a stream that you cannot see was lost while it was maintained"),
 				 errdetail("Its row in datastream.progress could not be written.")));
+	}
 }
 
 /*

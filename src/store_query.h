@@ -26,8 +26,14 @@ typedef struct StoredBlock
 	StreamTime	until;
 	int			count;
 	int64		bytes;
+	const char *damage;			/* what cannot be in the above, as a sentence;
+								 * NULL if all is well */
+	struct varlena *encoded;	/* NULL unless asked for */
 	DataBlock  *rows;			/* NULL unless asked for */
 } StoredBlock;
+
+/* The columns beside a block that SetStoredBlock() reads, in this order */
+#define STORED_BLOCK_NCOLUMNS	4
 
 /* The queries; see store_query.c */
 typedef enum BlockQuery
@@ -70,6 +76,11 @@ extern void RunBlockQuery(Granularity level, BlockQuery which, Datum *values, bo
 extern StoredBlock *FetchBlocksActive(Granularity level, BlockQuery which, Datum *values, int *nblocks);
 extern StoredBlock *FetchBlocks(Granularity level, BlockQuery which, Datum *values, int *nblocks);
 extern StoredBlock *FetchBlock(Granularity level, BlockQuery which, Datum *values);
+extern void SetStoredBlock(StoredBlock *block, const Datum *values, const bool *nulls);
+extern void CheckStoredBlock(const pg_uuid_t *id, Granularity level, const StoredBlock *block);
+extern void CheckBlockOrder(const pg_uuid_t *id, Granularity level, StreamTime until, StreamTime start);
+extern DataBlock *DecodeStoredBlock(const pg_uuid_t *id, Granularity level, const StoredBlock *block,
+									const struct varlena *encoded, uint32 columns);
 extern Datum KeyStart(const BlockKey *key);
 
 #endif							/* DS_STORE_QUERY_H */

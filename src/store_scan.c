@@ -43,11 +43,13 @@ struct BlockScan
 	BlockKey	last;
 	bool		fetched_all;
 	MemoryContext batch_context;
-	struct varlena *batch[SCAN_BATCH];	/* encoded blocks */
+	StoredBlock batch[SCAN_BATCH];
 	int			batch_limit;	/* how many to fetch next */
 	int			batch_count;
 	int			batch_next;
 	MemoryContext context;		/* of the block in hand */
+	StreamTime	bound;			/* the rows to come are not older, or in
+								 * reverse not newer, than this */
 };
 
 /*
@@ -55,7 +57,8 @@ struct BlockScan
  * active snapshot.
  */
 static bool
-BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, bool until, StreamTime *bound)
+BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, bool until, bool damage_ok,
+		   StreamTime *bound)
 {
 	Datum		values[1];
 	StoredBlock *block;
@@ -63,6 +66,8 @@ BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, bool until,
 
 	values[0] = UUIDPGetDatum(id);
 	block = FetchBlocksActive(level, which, values, &nblocks);
+	if (nblocks > 0 && !damage_ok)
+		CheckStoredBlock(id, level, block);
 	if (nblocks > 0)
 		*bound = until ? block->until : block->key.start;
 	pfree(block);
@@ -76,16 +81,17 @@ BlockBound(const pg_uuid_t *id, Granularity level, BlockQuery which, bool until,
 bool
 FirstBlockStart(const pg_uuid_t *id, Granularity level, StreamTime *start)
 {
-	return BlockBound(id, level, QUERY_FIRST, false, start);
+	return BlockBound(id, level, QUERY_FIRST, false, false, start);
 }
 
 /*
- * The time of the last row in the first block of a stream at a level.
+ * The time of the last row in the first block of a stream at a level.  With
+ * "damage_ok" it may be any time, if the block is damaged.
  */
 bool
-FirstBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
+FirstBlockUntil(const pg_uuid_t *id, Granularity level, bool damage_ok, StreamTime *until)
 {
-	return BlockBound(id, level, QUERY_FIRST, true, until);
+	return BlockBound(id, level, QUERY_FIRST, true, damage_ok, until);
 }
 
 /*
@@ -94,7 +100,7 @@ FirstBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
 bool
 LastBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime *until)
 {
-	return BlockBound(id, level, QUERY_LAST, true, until);
+	return BlockBound(id, level, QUERY_LAST, true, false, until);
 }
 
 /*
@@ -114,7 +120,10 @@ NthBlockUntil(const pg_uuid_t *id, Granularity level, StreamTime from, int n, St
 	values[3] = Int64GetDatum(n - 1);
 	block = FetchBlocksActive(level, QUERY_NTH, values, &nblocks);
 	if (nblocks > 0)
+	{
+		CheckStoredBlock(id, level, block);
 		*until = block->until;
+	}
 	pfree(block);
 
 	return nblocks > 0;
@@ -142,6 +151,7 @@ BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_row
 	scan->owner = CurrentResourceOwner;
 	scan->snapshot = RegisterSnapshotOnOwner(GetActiveSnapshot(), scan->owner);
 	scan->batch_limit = 1;
+	scan->bound = reverse ? STREAM_TIME_MAX : STREAM_TIME_MIN;
 	scan->batch_context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan batch",
 												ALLOCSET_DEFAULT_SIZES);
 	scan->context = AllocSetContextCreate(CurrentMemoryContext, "datastream scan",
@@ -151,11 +161,24 @@ BeginBlockScan(const pg_uuid_t *id, Granularity level, const DataBlock *head_row
 }
 
 /*
- * The rows of a block that lie in the scan's range: [*first, *last).
+ * The rows of the next block that lie in the scan's range: [*first, *last).  The
+ * block must not overlap with the one before.
  */
 static bool
-RowsInRange(const BlockScan *scan, const DataBlock *block, int *first, int *last)
+RowsInRange(BlockScan *scan, const DataBlock *block, int *first, int *last)
 {
+	if (block->count > 0)
+	{
+		StreamTime	start = block->times[0];
+		StreamTime	until = block->times[block->count - 1];
+
+		if (scan->reverse)
+			CheckBlockOrder(&scan->id, scan->level, until, scan->bound);
+		else
+			CheckBlockOrder(&scan->id, scan->level, scan->bound, start);
+		scan->bound = scan->reverse ? start : until;
+	}
+
 	*first = BlockLowerBound(block, scan->from);
 	*last = BlockUpperBound(block, scan->to);
 
@@ -189,12 +212,19 @@ FetchBatchByQuery(BlockScan *scan)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		bool		isnull;
+		StoredBlock *block = &scan->batch[i];
+		Datum		columns[STORED_BLOCK_NCOLUMNS + 1];
+		bool		nulls[STORED_BLOCK_NCOLUMNS + 1];
 
-		scan->last.start = StreamTimeFromTimestampClamped(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 1, &isnull)));
-		scan->last.seq = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+		for (int j = 0; j <= STORED_BLOCK_NCOLUMNS; j++)
+			columns[j] = SPI_getbinval(tuple, desc, j + 1, &nulls[j]);
+		SetStoredBlock(block, columns, nulls);
+		if (nulls[STORED_BLOCK_NCOLUMNS])
+			block->damage = "A column is null.";
+		CheckStoredBlock(&scan->id, scan->level, block);
+		block->encoded = PG_DETOAST_DATUM_COPY(columns[STORED_BLOCK_NCOLUMNS]);
+		scan->last = block->key;
 		scan->begun = true;
-		scan->batch[i] = PG_DETOAST_DATUM_COPY(SPI_getbinval(tuple, desc, 3, &isnull));
 	}
 	MemoryContextSwitchTo(old_context);
 	PopActiveSnapshot();
@@ -230,6 +260,7 @@ FetchBatch(BlockScan *scan)
 static DataBlock *
 FetchNextBlock(BlockScan *scan)
 {
+	const StoredBlock *stored;
 	DataBlock  *block;
 	MemoryContext old_context;
 
@@ -240,9 +271,8 @@ FetchNextBlock(BlockScan *scan)
 
 	MemoryContextReset(scan->context);
 	old_context = MemoryContextSwitchTo(scan->context);
-	block = DecodeBlock(scan->batch[scan->batch_next++], scan->columns);
-	if (scan->columns != COLUMN_ALL)
-		CheckBlockColumns(block, scan->columns);
+	stored = &scan->batch[scan->batch_next++];
+	block = DecodeStoredBlock(&scan->id, scan->level, stored, stored->encoded, scan->columns);
 	MemoryContextSwitchTo(old_context);
 
 	return block;

@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "plain_table.h"
+#include "store_snapshot.h"
 #include "store_table.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
@@ -77,7 +78,8 @@ OpenBlocks(Granularity level, bool write)
 }
 
 /*
- * Opens the table of a level for scans; false if that is not possible.
+ * Opens the table of a level for scans with a snapshot, or with the newest one if
+ * that is NULL; false if that is not possible.
  */
 static bool
 BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot)
@@ -93,6 +95,10 @@ BeginTableScan(TableScan *scan, Granularity level, bool write, Snapshot snapshot
 		return false;
 	}
 
+	if (snapshot == NULL)
+		snapshot = GetLatestSnapshot();
+	else
+		CheckTableSnapshot(RelationGetRelid(scan->relation), snapshot);
 	scan->snapshot = RegisterSnapshot(snapshot);
 	scan->scan = NULL;
 	scan->slot = table_slot_create(scan->relation, NULL);
@@ -170,18 +176,15 @@ EndTableScan(TableScan *scan)
  * Sets a stored block from its row, but for its datapoints.
  */
 static void
-SetStoredBlock(StoredBlock *block, TupleTableSlot *slot)
+ReadStoredBlock(StoredBlock *block, TupleTableSlot *slot)
 {
-	Datum	   *values = slot->tts_values;
-
 	slot_getallattrs(slot);
-
-	block->key.start = StreamTimeFromTimestampClamped(DatumGetTimestampTz(values[BLOCK_START]));
-	block->key.seq = DatumGetInt64(values[BLOCK_SEQ]);
-	block->until = StreamTimeFromTimestampClamped(DatumGetTimestampTz(values[BLOCK_UNTIL]));
-	block->count = DatumGetInt32(values[BLOCK_COUNT]);
-	block->bytes = toast_datum_size(values[BLOCK_BLOCK]);
-	block->rows = NULL;
+	SetStoredBlock(block, &slot->tts_values[BLOCK_START], &slot->tts_isnull[BLOCK_START]);
+	block->bytes = 0;
+	if (slot->tts_isnull[BLOCK_BLOCK])
+		block->damage = "A column is null.";
+	else
+		block->bytes = toast_datum_size(slot->tts_values[BLOCK_BLOCK]);
 }
 
 /*
@@ -194,14 +197,21 @@ FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblock
 	TableScan	scan;
 	StoredBlock *blocks;
 
-	if (!BeginTableScan(&scan, level, true, GetLatestSnapshot()))
+	if (!BeginTableScan(&scan, level, true, NULL))
 		return NULL;
 
 	blocks = palloc(sizeof(StoredBlock) * limit);
 	*nblocks = 0;
 	SeekBlocks(&scan, id, NULL);
 	while (*nblocks < limit && index_getnext_slot(scan.scan, BackwardScanDirection, scan.slot))
-		SetStoredBlock(&blocks[(*nblocks)++], scan.slot);
+	{
+		StoredBlock *block = &blocks[(*nblocks)++];
+
+		ReadStoredBlock(block, scan.slot);
+		CheckStoredBlock(id, level, block);
+		if (*nblocks > 1)
+			CheckBlockOrder(id, level, block->until, block[-1].key.start);
+	}
 	EndTableScan(&scan);
 
 	return blocks;
@@ -219,7 +229,7 @@ LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
 	SeekStart(scan, id, BTLessStrategyNumber, F_TIMESTAMPTZ_LT, t);
 	if (!index_getnext_slot(scan->scan, BackwardScanDirection, scan->slot))
 		return t;
-	SetStoredBlock(&block, scan->slot);
+	ReadStoredBlock(&block, scan->slot);
 
 	return block.key.start;
 }
@@ -233,7 +243,7 @@ LastStartBefore(TableScan *scan, const pg_uuid_t *id, StreamTime t)
 int
 FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
 				   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
-				   struct varlena **blocks)
+				   StoredBlock *blocks)
 {
 	ScanDirection direction = reverse ? BackwardScanDirection : ForwardScanDirection;
 	TableScan	scan;
@@ -263,7 +273,8 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 		StoredBlock block;
 
 		CHECK_FOR_INTERRUPTS();
-		SetStoredBlock(&block, scan.slot);
+		ReadStoredBlock(&block, scan.slot);
+		CheckStoredBlock(id, level, &block);
 
 		/* In reverse, the first one that begins before the range is the last. */
 		if (reverse && block.key.start < from)
@@ -279,7 +290,8 @@ FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, Stre
 		if (block.until < from)
 			continue;
 
-		blocks[nblocks++] = PG_DETOAST_DATUM_COPY(scan.slot->tts_values[BLOCK_BLOCK]);
+		block.encoded = PG_DETOAST_DATUM_COPY(scan.slot->tts_values[BLOCK_BLOCK]);
+		blocks[nblocks++] = block;
 		*last = block.key;
 		*begun = true;
 	}

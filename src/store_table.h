@@ -14,7 +14,7 @@
 extern StoredBlock *FetchTailDirectly(const pg_uuid_t *id, Granularity level, int limit, int *nblocks);
 extern int	FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
 							   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
-							   struct varlena **blocks);
+							   StoredBlock *blocks);
 extern bool InsertBlockDirectly(Granularity level, const Datum *values);
 
 #endif							/* DS_STORE_TABLE_H */

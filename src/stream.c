@@ -59,6 +59,36 @@ StreamNotFound(const pg_uuid_t *id)
 }
 
 /*
+ * Reports that what is stored about a stream, NULL where it is not known which,
+ * cannot be; detail says what, as a sentence.
+ */
+void
+ReportDamagedStream(const pg_uuid_t *id, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 id != NULL ? errmsg("what is stored about stream \"%s\" is damaged", StreamIdToString(id))
+			 : errmsg("what is stored about a stream is damaged"),
+			 errdetail_internal("%s", detail)));
+}
+
+/*
+ * The granularity in an attribute of a fetched row of a table about a stream.
+ */
+Granularity
+StoredGranularity(const pg_uuid_t *id, HeapTuple tuple, TupleDesc desc, int attribute)
+{
+	char	   *name = SPI_getvalue(tuple, desc, attribute);
+	Granularity granularity;
+
+	if (!FindGranularity(name, &granularity))
+		ReportDamagedStream(id, name == NULL ? "It has no granularity." :
+							psprintf("It has the unknown granularity \"%s\".", name));
+
+	return granularity;
+}
+
+/*
  * An attribute that is never null.
  */
 static Datum
@@ -68,7 +98,8 @@ RequiredAttribute(HeapTuple tuple, TupleDesc desc, int attribute)
 	Datum		value = heap_getattr(tuple, attribute, desc, &isnull);
 
 	if (isnull)
-		elog(ERROR, "a stream has no %s", NameStr(TupleDescAttr(desc, attribute - 1)->attname));
+		ReportDamagedStream(NULL, psprintf("It has no %s.",
+										   NameStr(TupleDescAttr(desc, attribute - 1)->attname)));
 
 	return value;
 }
@@ -80,7 +111,7 @@ TextEquals(const text *t, const char *str)
 }
 
 static ValueType
-ValueTypeFromText(const text *name)
+ValueTypeFromText(const pg_uuid_t *id, const text *name)
 {
 	for (int i = 0; i < VALUE_TYPE_COUNT; i++)
 	{
@@ -88,19 +119,20 @@ ValueTypeFromText(const text *name)
 			return (ValueType) i;
 	}
 
-	return ParseValueType(text_to_cstring(name));
+	ReportDamagedStream(id, psprintf("It has the unknown value type \"%s\".", text_to_cstring(name)));
 }
 
 static Granularity
-GranularityFromText(const text *name)
+HighestFromText(const pg_uuid_t *id, const text *name)
 {
-	for (int i = 0; i < GRANULARITY_COUNT; i++)
+	for (int i = 0; i <= GRANULARITY_HIGHEST_MAX; i++)
 	{
 		if (TextEquals(name, GranularityName((Granularity) i)))
 			return (Granularity) i;
 	}
 
-	return ParseGranularity(text_to_cstring(name));
+	ReportDamagedStream(id, psprintf("It has the impossible highest granularity \"%s\".",
+									 text_to_cstring(name)));
 }
 
 /*
@@ -136,7 +168,8 @@ IsTrue(Jsonb *options, const char *name)
 {
 	JsonbValue	value;
 
-	return getKeyJsonValueFromContainer(&options->root, name, strlen(name), &value) != NULL &&
+	return JB_ROOT_IS_OBJECT(options) &&
+		getKeyJsonValueFromContainer(&options->root, name, strlen(name), &value) != NULL &&
 		value.type == jbvBool && value.val.boolean;
 }
 
@@ -158,7 +191,7 @@ StreamDefFromTuple(StreamDef *def, HeapTuple tuple, TupleDesc desc,
 	bool		isnull;
 
 	def->id = *DatumGetUUIDP(RequiredAttribute(tuple, desc, first_attribute));
-	def->value_type = ValueTypeFromText(DatumGetTextPP(RequiredAttribute(tuple, desc, first_attribute + 1)));
+	def->value_type = ValueTypeFromText(&def->id, DatumGetTextPP(RequiredAttribute(tuple, desc, first_attribute + 1)));
 
 	options = DatumGetJsonbP(options_datum);
 	def->high_accuracy = IsTrue(options, "high_accuracy");
@@ -170,7 +203,7 @@ StreamDefFromTuple(StreamDef *def, HeapTuple tuple, TupleDesc desc,
 	if ((Pointer) names != DatumGetPointer(names_datum))
 		pfree(names);
 
-	def->highest = GranularityFromText(DatumGetTextPP(RequiredAttribute(tuple, desc, first_attribute + 4)));
+	def->highest = HighestFromText(&def->id, DatumGetTextPP(RequiredAttribute(tuple, desc, first_attribute + 4)));
 
 	def->derive_op = -1;
 	derive_op = heap_getattr(tuple, first_attribute + 5, desc, &isnull);
@@ -180,8 +213,8 @@ StreamDefFromTuple(StreamDef *def, HeapTuple tuple, TupleDesc desc,
 
 		def->derive_op = FindDeriveOperator(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 		if (def->derive_op < 0)
-			elog(ERROR, "stream \"%s\" has the unknown derive operator \"%s\"",
-				 StreamIdToString(&def->id), text_to_cstring(name));
+			ReportDamagedStream(&def->id, psprintf("It has the unknown derive operator \"%s\".",
+												   text_to_cstring(name)));
 	}
 
 	def->derive_args = NULL;

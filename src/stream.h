@@ -10,6 +10,7 @@
 
 #include "access/htup.h"
 #include "access/tupdesc.h"
+#include "compat.h"
 #include "granularity.h"
 #include "utils/uuid.h"
 #include "value.h"
@@ -46,5 +47,7 @@ extern void FindStreamIds(Jsonb *query_tags, bool stream_id_key, pg_uuid_t **ids
 extern char *StreamIdToString(const pg_uuid_t *id);
 extern int	CompareStreamIds(const void *a, const void *b);
 extern void StreamNotFound(const pg_uuid_t *id);
+pg_noreturn extern void ReportDamagedStream(const pg_uuid_t *id, const char *detail);
+extern Granularity StoredGranularity(const pg_uuid_t *id, HeapTuple tuple, TupleDesc desc, int attribute);
 
 #endif							/* DS_STREAM_H */

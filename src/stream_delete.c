@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "plans.h"
+#include "read_only.h"
 #include "store.h"
 #include "stream.h"
 #include "utils/array.h"
@@ -138,23 +139,29 @@ CheckDependencies(const StreamSet *set)
 
 	values[0] = SetArray(set);
 	found = RunSavedQuery(&slot,
-						  "SELECT DISTINCT d.source_id, d.stream_id"
+						  "SELECT DISTINCT d.source_id, d.stream_id, s.stream_id IS NOT NULL AS visible"
 						  " FROM pg_catalog.unnest($1) deleted (stream_id)"
 						  " JOIN datastream.sources d ON d.source_id OPERATOR(pg_catalog.=) deleted.stream_id"
-						  " ORDER BY d.source_id, d.stream_id",
+						  " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) d.stream_id"
+						  " ORDER BY visible DESC, d.source_id, d.stream_id",
 						  1, argtypes, values, NULL, false);
 
 	for (uint64 i = 0; i < found; i++)
 	{
 		pg_uuid_t	source = ResultId(i, 1);
 		pg_uuid_t	derived = ResultId(i, 2);
+		bool		isnull;
+		bool		visible = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
+														 3, &isnull));
 
 		if (!SetContains(set, &derived))
 			ereport(ERROR,
 					(errcode(ERRCODE_DS_OUTSTANDING_DEPENDENCIES),
 					 errmsg("cannot delete stream \"%s\" because other streams derive from it",
 							StreamIdToString(&source)),
-					 errdetail("Stream \"%s\" derives from it.", StreamIdToString(&derived)),
+					 visible ?
+					 errdetail("Stream \"%s\" derives from it.", StreamIdToString(&derived)) :
+					 errdetail("A stream that you cannot see derives from it."),
 					 errhint("Delete the derived streams first, or in the same call.")));
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -231,6 +238,7 @@ ds_delete_streams(PG_FUNCTION_ARGS)
 	StreamSet	sources;
 	int64		deleted = 0;
 
+	RefuseReadOnly("ds_delete_streams()");
 	SPI_connect();
 
 	FindStreamIds(query_tags, true, &set.ids, &set.count);

@@ -16,10 +16,10 @@
 #include "miscadmin.h"
 #include "operator.h"
 #include "plans.h"
+#include "read_only.h"
 #include "store.h"
 #include "stream.h"
 #include "tags.h"
-#include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -232,7 +232,7 @@ FindMadeByOthers(const StreamRequest *request, pg_uuid_t *id)
 {
 	bool		found;
 
-	PreventCommandIfReadOnly("ds_ensure_stream()");
+	RefuseReadOnly("ds_ensure_stream()");
 	LockQueryTags(request->query_tags);
 
 	BeginLatestSnapshot();
@@ -297,7 +297,8 @@ SourceList(const DeriveSource *sources, int nsources)
 	{
 		const DeriveSource *source = &sources[i];
 
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", StreamIdToString(&source->def.id));
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
+						 source->hidden ? "a stream that you cannot see" : StreamIdToString(&source->def.id));
 		if (source->name != NULL)
 			appendStringInfo(&list, " named \"%s\"", source->name);
 		if (source->granularity_given)
@@ -339,8 +340,9 @@ LoadSources(const pg_uuid_t *id, DeriveSource **sources, int *nsources)
 
 		source->def.id = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1, &isnull));
 		source->name = SPI_getvalue(tuple, desc, 2);
-		source->granularity = ParseGranularity(SPI_getvalue(tuple, desc, 3));
-		source->def.highest = highest != NULL ? ParseGranularity(highest) : source->granularity;
+		source->granularity = StoredGranularity(id, tuple, desc, 3);
+		source->def.highest = highest != NULL ? StoredGranularity(&source->def.id, tuple, desc, 4) : source->granularity;
+		source->hidden = highest == NULL;
 		source->granularity_given = (source->granularity != source->def.highest);
 	}
 }
@@ -445,18 +447,17 @@ CheckConfiguration(const StreamDef *have, Jsonb *have_options, const StreamReque
 }
 
 /*
- * Makes sure that an existing stream is what was asked for and sets its tags;
- * false if it has been deleted meanwhile.
+ * Makes sure that an existing stream is what was asked for and sets the tags that
+ * are given, if it has not got them; false if it has been deleted meanwhile.
  */
 static bool
 ReuseStream(const StreamRequest *request, const pg_uuid_t *id)
 {
 	static PlanSlot select_slot;
-	static PlanSlot update_slot;
-	static const Oid argtypes[] = {UUIDOID, JSONBOID};
-	Datum		values[2];
+	static const Oid argtypes[] = {UUIDOID};
+	Datum		values[1];
 	Datum		options;
-	Datum		tags;
+	Jsonb	   *tags;
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	StreamDef	existing;
@@ -473,19 +474,16 @@ ReuseStream(const StreamRequest *request, const pg_uuid_t *id)
 	desc = SPI_tuptable->tupdesc;
 	StreamDefFromTuple(&existing, tuple, desc, 1, CurrentMemoryContext);
 	options = SPI_getbinval(tuple, desc, 3, &isnull);
-	tags = SPI_getbinval(tuple, desc, STREAM_DEF_NCOLUMNS + 1, &isnull);
+	tags = DatumGetJsonbP(SPI_getbinval(tuple, desc, STREAM_DEF_NCOLUMNS + 1, &isnull));
 
 	CheckConfiguration(&existing, DatumGetJsonbP(options), request);
 
-	if (JsonbIdentical(DatumGetJsonbP(tags), request->tags))
+	if (JsonbIdentical(tags, MergeTags(tags, request->tags)))
 		return true;
 
-	values[1] = JsonbPGetDatum(request->tags);
+	RefuseReadOnly("ds_ensure_stream()");
 
-	return RunSavedQuery(&update_slot,
-						 "UPDATE datastream.streams SET tags = $2"
-						 " WHERE stream_id OPERATOR(pg_catalog.=) $1",
-						 2, argtypes, values, NULL, false) > 0;
+	return SetTags(id, request->tags);
 }
 
 /*
@@ -723,7 +721,9 @@ CreateStream(StreamRequest *request)
  *		derive_backprocess boolean) returns uuid
  *
  * The stream whose tags match query_tags, which gets the tags
- * query_tags || tags, and is made if it is not there.  Sessions that ensure
+ * query_tags || tags beside those that it has, and is made if it is not there.
+ * One that is there with these tags is found in a read-only transaction, too.
+ * Sessions that ensure
  * the same stream at once get the same one; under REPEATABLE READ and
  * SERIALIZABLE one of them may have to try again (serialization_failure).
  *

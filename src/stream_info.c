@@ -63,7 +63,8 @@ typedef struct StreamInfoRow
 
 /*
  * The query behind both functions.  Its first columns are STREAM_DEF_COLUMNS;
- * the others are numbered here.
+ * the others are numbered here.  Of a stream that row security hides from the
+ * caller it shows nothing, nor its identifier.
  */
 #define QUERY_TAGS					(STREAM_DEF_NCOLUMNS + 1)
 #define QUERY_LATEST				(STREAM_DEF_NCOLUMNS + 2)
@@ -77,9 +78,10 @@ typedef struct StreamInfoRow
 	" coalesce(p.pending_backprocess, false), p.downsampled_until," \
 	" CASE WHEN s.derive_op IS NOT NULL THEN (" \
 	"SELECT pg_catalog.jsonb_build_object(" \
-	"'stream_ids', pg_catalog.jsonb_agg(d.source_id ORDER BY d.\"position\")," \
+	"'stream_ids', coalesce(pg_catalog.jsonb_agg(d.source_id ORDER BY d.\"position\"), '[]')," \
 	" 'op', s.derive_op, 'args', coalesce(s.derive_args, '{}'))" \
-	" FROM datastream.sources d" \
+	" FROM datastream.sources d JOIN datastream.streams t" \
+	" ON t.stream_id OPERATOR(pg_catalog.=) d.source_id" \
 	" WHERE d.stream_id OPERATOR(pg_catalog.=) s.stream_id) END," \
 	" CASE WHEN h.contributes THEN (" \
 	"SELECT pg_catalog.jsonb_object_agg(t.stream_id, pg_catalog.jsonb_build_object(" \
@@ -299,6 +301,7 @@ ds_get_tags(PG_FUNCTION_ARGS)
 				 errmsg("stream_id must not be null")));
 
 	SPI_connect();
+	BeginReadSnapshot(TABLES_ALL);
 
 	values[0] = PG_GETARG_DATUM(0);
 	if (RunSavedQuery(&slot, INFO_QUERY " WHERE s.stream_id OPERATOR(pg_catalog.=) $1",
@@ -311,6 +314,7 @@ ds_get_tags(PG_FUNCTION_ARGS)
 	result = TagsWithInfo(&row, limits, nlimits);
 	MemoryContextSwitchTo(old_context);
 
+	EndReadSnapshot();
 	SPI_finish();
 
 	PG_RETURN_JSONB_P(result);
@@ -402,6 +406,7 @@ ds_find_streams(PG_FUNCTION_ARGS)
 		CheckTagsObject(query_tags, "query_tags");
 
 	SPI_connect();
+	BeginReadSnapshot(TABLES_ALL);
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "datastream stream", ALLOCSET_DEFAULT_SIZES);
 	portal = OpenInfo(query_tags, filter);
@@ -432,6 +437,7 @@ ds_find_streams(PG_FUNCTION_ARGS)
 	} while (fetched > 0);
 
 	SPI_cursor_close(portal);
+	EndReadSnapshot();
 	SPI_finish();
 
 	return (Datum) 0;

@@ -14,6 +14,7 @@
 #include "json_build.h"
 #include "miscadmin.h"
 #include "plans.h"
+#include "read_only.h"
 #include "stream.h"
 #include "tags.h"
 #include "utils/builtins.h"
@@ -193,7 +194,7 @@ PushMerged(JsonbParseState **state, JsonbContainer *object, JsonbContainer *chan
 /*
  * Returns tags with some of them set; nested objects are merged.
  */
-static Jsonb *
+Jsonb *
 MergeTags(Jsonb *tags, Jsonb *changes)
 {
 	JsonbParseState *state = NULL;
@@ -257,11 +258,10 @@ ClearTags(Jsonb *tags, Jsonb *unused)
 
 /*
  * Replaces the tags of a stream by what "change" makes of them, keeping others
- * from changing them in between.  A stream that is not there is
- * stream_not_found.
+ * from changing them in between.  Returns false if the stream does not exist.
  */
-static void
-ChangeTags(const pg_uuid_t *id, Jsonb *(*change) (Jsonb *tags, Jsonb *argument), Jsonb *argument)
+static bool
+TryChangeTags(const pg_uuid_t *id, Jsonb *(*change) (Jsonb *tags, Jsonb *argument), Jsonb *argument)
 {
 	static PlanSlot select_slot;
 	static PlanSlot update_slot;
@@ -272,14 +272,12 @@ ChangeTags(const pg_uuid_t *id, Jsonb *(*change) (Jsonb *tags, Jsonb *argument),
 	Jsonb	   *new;
 	bool		isnull;
 
-	SPI_connect();
-
 	values[0] = UUIDPGetDatum(id);
 	if (RunSavedQuery(&select_slot,
 					  "SELECT tags FROM datastream.streams"
 					  " WHERE stream_id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
 					  1, argtypes, values, NULL, false) == 0)
-		StreamNotFound(id);
+		return false;
 
 	tags = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	old = DatumGetJsonbP(tags);
@@ -294,6 +292,24 @@ ChangeTags(const pg_uuid_t *id, Jsonb *(*change) (Jsonb *tags, Jsonb *argument),
 					  2, argtypes, values, NULL, false);
 	}
 
+	return true;
+}
+
+bool
+SetTags(const pg_uuid_t *id, Jsonb *tags)
+{
+	return TryChangeTags(id, MergeTags, tags);
+}
+
+/*
+ * The same for a stream that must exist, or else is stream_not_found.
+ */
+static void
+ChangeTags(const pg_uuid_t *id, Jsonb *(*change) (Jsonb *tags, Jsonb *argument), Jsonb *argument)
+{
+	SPI_connect();
+	if (!TryChangeTags(id, change, argument))
+		StreamNotFound(id);
 	SPI_finish();
 }
 
@@ -320,6 +336,7 @@ ds_update_tags(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *tags;
 
+	RefuseReadOnly("ds_update_tags()");
 	RequireArgument(fcinfo, 0, "stream_id");
 	RequireArgument(fcinfo, 1, "tags");
 
@@ -343,6 +360,7 @@ ds_remove_tag(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *names;
 
+	RefuseReadOnly("ds_remove_tag()");
 	RequireArgument(fcinfo, 0, "stream_id");
 	RequireArgument(fcinfo, 1, "tag");
 
@@ -362,6 +380,7 @@ ds_remove_tag(PG_FUNCTION_ARGS)
 Datum
 ds_clear_tags(PG_FUNCTION_ARGS)
 {
+	RefuseReadOnly("ds_clear_tags()");
 	RequireArgument(fcinfo, 0, "stream_id");
 	ChangeTags(PG_GETARG_UUID_P(0), ClearTags, NULL);
 

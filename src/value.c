@@ -233,6 +233,45 @@ NumberFromNumeric(Numeric number, bool high_accuracy)
 }
 
 /*
+ * Holds a number that has been rounded already, a quotient or a root, so that
+ * its digits are not worth keeping: with high accuracy as it is, otherwise as a
+ * double, or as an integer where it is beyond all of them.
+ */
+Value
+RoundedNumber(Numeric number, bool high_accuracy)
+{
+	double		nearest;
+
+	if (high_accuracy)
+		return JsonValue(JsonbFromNumeric(number));
+	nearest = NumericToDouble(number);
+	if (isfinite(nearest))
+		return DoubleValue(nearest);
+	return JsonValue(JsonbFromNumeric(DatumGetNumeric(DirectFunctionCall2(numeric_round,
+																		  NumericGetDatum(number),
+																		  Int32GetDatum(0)))));
+}
+
+/*
+ * Divides a number by a positive integer, with so many digits.  An integer that
+ * is exactly the quotient keeps all of its digits.
+ */
+Value
+DivideNumber(Numeric dividend, int64 divisor, int digits, bool high_accuracy)
+{
+	Numeric		quotient = DivideNumeric(dividend, divisor, digits);
+	Numeric		product;
+
+	if (!high_accuracy && NumericIsInteger(quotient))
+	{
+		product = MultiplyNumeric(quotient, int64_to_numeric(divisor));
+		if (product != NULL && CompareNumeric(product, dividend) == 0)
+			return NumberFromNumeric(quotient, false);
+	}
+	return RoundedNumber(quotient, high_accuracy);
+}
+
+/*
  * Returns whether a value is one number.
  */
 bool
@@ -259,7 +298,9 @@ NumericFromValue(const Value *value)
 
 	if (value->kind != VALUE_JSON || !JsonbExtractScalar(&value->json->root, &scalar) ||
 		scalar.type != jbvNumeric)
-		elog(ERROR, "value is not a number");
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is not a number")));
 	return scalar.val.numeric;
 }
 
@@ -339,8 +380,7 @@ ValueMean(const Value *value, bool high_accuracy)
 	number = ObjectNumber(value->json, ValueDownsamplerKey(VALUE_SUM));
 	if (number == NULL)
 		return NullValue();
-	return NumberFromNumeric(DivideNumeric(number, divisor, HIGH_ACCURACY_DIGITS),
-							 high_accuracy);
+	return DivideNumber(number, divisor, HIGH_ACCURACY_DIGITS, high_accuracy);
 }
 
 /*
@@ -470,6 +510,26 @@ ValueFromNumeric(const StreamDef *def, Numeric number)
 	if (def->value_type == VALUE_TYPE_GRAPH)
 		RefuseNumber();
 	return JsonValue(JsonbFromNumeric(number));
+}
+
+/*
+ * Returns a truth value as a value of the stream, or raises an error: it is one of
+ * nominal streams only.
+ */
+Value
+ValueFromBoolean(const StreamDef *def, bool boolean)
+{
+	JsonbValue	value;
+
+	if (def->value_type != VALUE_TYPE_NOMINAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value of a %s stream must not be a boolean", ValueTypeName(def->value_type)),
+				 errhint("A boolean is a value of nominal streams.")));
+
+	value.type = jbvBool;
+	value.val.boolean = boolean;
+	return JsonValue(JsonbValueToJsonb(&value));
 }
 
 /*

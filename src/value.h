@@ -53,6 +53,7 @@ extern Value ValueFromText(const struct StreamDef *def, const char *str);
 extern Value ValueFromDouble(const struct StreamDef *def, double number);
 extern bool ValuesFromDoubles(const struct StreamDef *def, const char *numbers, int count,
 							  double *values);
+extern Value ValueFromBoolean(const struct StreamDef *def, bool boolean);
 extern Value ValueFromInt64(const struct StreamDef *def, int64 number);
 extern Value ValueFromNumeric(const struct StreamDef *def, Numeric number);
 
@@ -64,6 +65,8 @@ extern Jsonb *ValueToJsonb(const Value *value);	/* NULL for null */
 /* Numbers */
 extern Value DoubleValue(double number);
 extern Value NumberFromNumeric(Numeric number, bool high_accuracy);
+extern Value RoundedNumber(Numeric number, bool high_accuracy);
+extern Value DivideNumber(Numeric dividend, int64 divisor, int digits, bool high_accuracy);
 extern Numeric NumericFromValue(const Value *value);	/* a number, not an object */
 extern bool ValueIsNumber(const Value *value);
 extern Jsonb *JsonbFromDouble(double number);

@@ -106,15 +106,30 @@ AddParts(ValueState *state, const ValueParts *parts)
 }
 
 /*
+ * What a client must not send must not be stored either: gives the error of a value
+ * that is not valid the code of damage.
+ */
+static void
+CallItDamage(void *arg)
+{
+	if (geterrcode() == ERRCODE_INVALID_PARAMETER_VALUE)
+		errcode(ERRCODE_DATA_CORRUPTED);
+	errcontext("stored value");
+}
+
+/*
  * Adds the datapoints that an already downsampled value stands for, and
  * returns how many they are.
  */
 int64
 AddDownsampledValue(ValueState *state, Jsonb *json)
 {
+	ErrorContextCallback error_context = {error_context_stack, CallItDamage, NULL};
 	ValueParts	parts;
 
+	error_context_stack = &error_context;
 	ReadDownsampledValue(state->downsamplers, state->high_accuracy, json, &parts);
+	error_context_stack = error_context.previous;
 	if (parts.count == 0)
 		return 0;
 
@@ -132,7 +147,12 @@ AddDownsampledValue(ValueState *state, Jsonb *json)
 		if (parts.median.kind == VALUE_NULL)
 			state->unknown |= VALUE_DOWNSAMPLER_BIT(VALUE_MEDIAN);
 		else
-			AddToMedian(state->median, &parts.median, parts.count);
+		{
+			/* one that was made by version 0.1.0 may be a little outside */
+			Value		median = WithinExtremes(parts.median, parts.min, parts.max);
+
+			AddToMedian(state->median, &median, parts.count);
+		}
 	}
 	return parts.count;
 }

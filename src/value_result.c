@@ -34,7 +34,8 @@ UsesNumeric(const ValueState *state)
 }
 
 /*
- * Computes n * q - s^2 in integers; *scale is set to the decimals of s.
+ * Computes n * q - s^2 in integers; *scale is set to the decimals of s, without
+ * zeros at the end, so that it does not depend on how the sums came about.
  * Returns false if they are too large for that.
  */
 static bool
@@ -42,11 +43,16 @@ ScaledMoment(const ValueSums *sums, double *moment, int *scale)
 {
 	int128		sum = sums->sum.units;
 	int128		squares = sums->squares.units;
+	int			sum_scale = sums->sum.scale;
+	int			squares_scale = sums->squares.scale;
 	int128		result;
 
-	*scale = Max(sums->sum.scale, (sums->squares.scale + 1) / 2);
-	if (!ScaleUnits(&sum, *scale - sums->sum.scale) ||
-		!ScaleUnits(&squares, 2 * *scale - sums->squares.scale) ||
+	StripZeros(&sum, &sum_scale);
+	if (squares_scale > 2 * sum_scale)
+		StripZeros(&squares, &squares_scale);
+	*scale = Max(sum_scale, (squares_scale + 1) / 2);
+	if (!ScaleUnits(&sum, *scale - sum_scale) ||
+		!ScaleUnits(&squares, 2 * *scale - squares_scale) ||
 		fabs((double) sum) > 0x1p62 ||
 		fabs((double) squares) * (double) sums->count > 0x1p124)
 		return false;
@@ -275,8 +281,7 @@ StateMean(const ValueState *state)
 
 		if (sum == NULL)
 			return NullValue;
-		return NumberFromNumeric(DivideNumeric(sum, state->count, HIGH_ACCURACY_DIGITS),
-								 state->high_accuracy);
+		return DivideNumber(sum, state->count, HIGH_ACCURACY_DIGITS, state->high_accuracy);
 	}
 
 	divisor = (int128) state->count * Int128Power(total.scale);
@@ -369,7 +374,7 @@ StateStdDev(const ValueState *state)
 			return NullValue;
 		numeric = DivideNumeric(SquareRootNumeric(numeric, HIGH_ACCURACY_DIGITS),
 								state->count, HIGH_ACCURACY_DIGITS);
-		return NumberFromNumeric(numeric, state->high_accuracy);
+		return RoundedNumber(numeric, state->high_accuracy);
 	}
 
 	if (state->rounded.count == 0 && ScaledMoment(&state->exact, &moment, &scale))
@@ -411,8 +416,13 @@ StateFrequencies(const ValueState *state)
 	return result;
 }
 
+/*
+ * The median.  What version 0.1.0 kept of many numbers does not know their
+ * extremes, so those of the bucket are looked at as well.
+ */
 Value
 StateMedian(const ValueState *state)
 {
-	return IsUnknown(state, VALUE_MEDIAN) ? NullValue : MedianValue(state->median);
+	return IsUnknown(state, VALUE_MEDIAN) ? NullValue :
+		WithinExtremes(MedianValue(state->median), StateMin(state), StateMax(state));
 }

@@ -141,8 +141,8 @@ AddDoublesToExtremes(ValueState *state, const double *numbers, int n)
 }
 
 /*
- * Returns whether a number is added as a binary fraction: not as a decimal and
- * not, from "limit" on, as a long integer.
+ * Returns whether a number is added as a binary fraction: not as a decimal, as
+ * very small ones are too, and not, from "limit" on, as a long integer.
  */
 static inline bool
 IsBinaryFraction(double number, double limit)
@@ -151,7 +151,7 @@ IsBinaryFraction(double number, double limit)
 	int			scale;
 
 	if (fabs(number) <= DECIMAL_UNITS_MAX / 1e6)
-		return !IsDecimal(number, DATAPOINT_SCALE_MAX);
+		return fabs(number) >= BINARY_MIN && !IsDecimal(number, DATAPOINT_SCALE_MAX);
 	return fabs(number) < limit &&
 		!DoubleToUnits(number, 0, DATAPOINT_SCALE_MAX, &units, &scale);
 }
@@ -166,7 +166,7 @@ AddRun(ValueState *state, const double *numbers, int n)
 {
 	const int	scale = state->decimals;
 	const double power = DoublePowers[scale];
-	const double limit = state->binary_integers ? BINARY_MAX : DOUBLE_INTEGER_MAX;
+	const double limit = state->binary_integers ? BINARY_INTEGER_MAX : DOUBLE_INTEGER_MAX;
 	int64		units_sum = 0;
 	uint128		units_squares = 0;
 	int			binary_count = 0;
@@ -234,7 +234,8 @@ AddRun(ValueState *state, const double *numbers, int n)
 }
 
 /*
- * Adds a decimal with more decimals than the recent ones, or a long integer.
+ * Adds a decimal with more decimals than the recent ones, a very small number, or
+ * a long integer.
  */
 static void
 AddOtherNumber(ValueState *state, double number)

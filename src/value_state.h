@@ -37,7 +37,7 @@ typedef struct ValueState
 	bool		numeric;		/* of a numeric stream */
 	bool		high_accuracy;
 	uint32		downsamplers;	/* of the stream */
-	bool		binary_integers;	/* integers beyond 53 bits are added as
+	bool		binary_integers;	/* integers of 54 to 80 bits are added as
 									 * binary fractions */
 	MemoryContext context;		/* for what does not fit in here */
 
@@ -79,8 +79,15 @@ typedef struct ValueParts
 
 #define MOMENT_UNKNOWN		(-HUGE_VAL)
 
-/* Doubles beyond this would leave the range of double when squared. */
+/* Doubles beyond these would leave the range of double when squared. */
 #define BINARY_MAX			1e100
+#define BINARY_MIN			1e-100
+
+/*
+ * Integers up to this may be added as binary fractions: of millions of them no
+ * digit is lost.
+ */
+#define BINARY_INTEGER_MAX	0x1p80
 
 /* Whether the stream has a downsampler */
 #define HAS(state, d) \
@@ -147,6 +154,20 @@ MergeExtreme(const ValueState *state, Value *extreme, const Value *number, int d
 	}
 	else
 		ReplaceExtreme(state, extreme, number, direction);
+}
+
+/*
+ * Returns the number between two extremes, null for one that is not known, that
+ * is nearest to a number.
+ */
+static inline Value
+WithinExtremes(Value number, Value min, Value max)
+{
+	if (min.kind != VALUE_NULL && CompareNumbers(&number, &min) < 0)
+		return min;
+	if (max.kind != VALUE_NULL && CompareNumbers(&number, &max) > 0)
+		return max;
+	return number;
 }
 
 #endif							/* DS_VALUE_STATE_H */

@@ -55,9 +55,7 @@ int			max_workers = 2;
 
 static WakeupShared *shared = NULL;
 static shmem_startup_hook_type next_shmem_startup_hook = NULL;
-#if PG_VERSION_NUM >= 150000
 static shmem_request_hook_type next_shmem_request_hook = NULL;
-#endif
 
 /* In the current transaction */
 static bool work_noted = false;
@@ -69,10 +67,8 @@ static bool notes_ignored = false;
 static void
 RequestSharedMemory(void)
 {
-#if PG_VERSION_NUM >= 150000
 	if (next_shmem_request_hook != NULL)
 		next_shmem_request_hook();
-#endif
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WakeupShared)));
 	RequestNamedLWLockTranche(SHARED_NAME, 1);
 }
@@ -280,12 +276,8 @@ InitWakeup(void)
 	if (!process_shared_preload_libraries_in_progress)
 		return;
 
-#if PG_VERSION_NUM >= 150000
 	next_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = RequestSharedMemory;
-#else
-	RequestSharedMemory();
-#endif
 	next_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = InitSharedMemory;
 }

@@ -139,6 +139,7 @@ DatastreamWorkerMain(Datum argument)
 	WorkerArguments arguments;
 	WorkerPass	pass = {0};
 	WorkerReport report = {0};
+	bool		found;
 
 	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
 
@@ -155,8 +156,9 @@ DatastreamWorkerMain(Datum argument)
 
 	report.database = MyDatabaseId;
 	report.next_work = DT_NOEND;
-	report.has_extension = FindExtension(&pass);
-	if (report.has_extension && workers_enabled)
+	found = FindExtension(&pass);
+	report.has_extension = OidIsValid(pass.extension);
+	if (found && workers_enabled)
 	{
 		pass.helper = arguments.helper;
 		if (TakeSlot(&pass, arguments.helper))
@@ -165,7 +167,11 @@ DatastreamWorkerMain(Datum argument)
 			if (!arguments.helper && !arguments.launched && !pass.leave)
 				ServeSessions(&pass);
 		}
-		report.next_work = pass.leave ? GetCurrentTimestamp() : NextWork(&pass);
+		/* What keeps it from work may stay for long. */
+		if (pass.leave && !pass.distrusted)
+			report.next_work = GetCurrentTimestamp();
+		else if (!pass.leave)
+			report.next_work = NextWork(&pass);
 	}
 
 	if (!arguments.helper)

@@ -16,15 +16,9 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_database.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "derive.h"
 #include "downsample.h"
 #include "errors.h"
@@ -34,12 +28,7 @@
 #include "plans.h"
 #include "portability/instr_time.h"
 #include "retention.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -121,106 +110,6 @@ typedef struct WorkContext
 	" AND f.retry_at OPERATOR(pg_catalog.>) $4)"
 
 /*
- * Finds the extension in the current database; false if it is not there, or
- * not whole.
- */
-bool
-FindExtension(WorkerPass *pass)
-{
-	Oid			namespace;
-
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-
-	pass->extension = get_extension_oid("datastream", true);
-	if (OidIsValid(pass->extension))
-	{
-		Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-
-		ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-					ObjectIdGetDatum(pass->extension));
-		scan = systable_beginscan(relation, ExtensionOidIndexId, true, NULL, 1, &key);
-		tuple = systable_getnext(scan);
-		if (HeapTupleIsValid(tuple))
-			pass->owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-		systable_endscan(scan);
-		table_close(relation, AccessShareLock);
-
-		namespace = get_namespace_oid("datastream", true);
-		if (OidIsValid(namespace))
-			pass->heads = get_relname_relid("heads", namespace);
-	}
-
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-
-	return OidIsValid(pass->owner) && OidIsValid(pass->heads);
-}
-
-/*
- * Whether the worker may work now, or else somebody waits for it to be gone:
- * to drop or copy the database, or to change or drop the extension.  Takes the
- * locks that keep them waiting until the end of the transaction.
- */
-static bool
-MayWork(WorkerPass *pass)
-{
-	LOCKTAG		database;
-	LOCKTAG		extension;
-
-	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
-	SET_LOCKTAG_OBJECT(extension, MyDatabaseId, ExtensionRelationId, pass->extension, 0);
-
-	return LockAcquire(&database, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL &&
-		LockAcquire(&extension, AccessShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL &&
-		ConditionalLockRelationOid(pass->heads, RowExclusiveLock) &&
-		get_relname_relid("heads", get_namespace_oid("datastream", true)) == pass->heads;
-}
-
-/*
- * Begins a transaction of a worker, with an SPI connection and a snapshot;
- * returns false, without one, if the worker is to leave.
- */
-bool
-BeginWork(WorkerPass *pass)
-{
-	CHECK_FOR_INTERRUPTS();
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	AcceptInvalidationMessages();
-	if (!MayWork(pass))
-	{
-		pass->leave = true;
-		AbortCurrentTransaction();
-		return false;
-	}
-
-	GetUserIdAndSecContext(&pass->saved_user, &pass->saved_security);
-	SetUserIdAndSecContext(pass->owner, pass->saved_security | SECURITY_RESTRICTED_OPERATION);
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-
-	return true;
-}
-
-/*
- * Ends a transaction of a worker.
- */
-void
-EndWork(WorkerPass *pass)
-{
-	PopActiveSnapshot();
-	SPI_finish();
-	SetUserIdAndSecContext(pass->saved_user, pass->saved_security);
-	CommitTransactionCommand();
-	pgstat_report_stat(false);
-}
-
-/*
  * Writes what the worker is doing, if it has been a while.
  */
 static void
@@ -231,7 +120,8 @@ SaveStatus(WorkerPass *pass, const char *phase, bool at_once)
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[6];
 
-	if (!at_once && !TimestampDifferenceExceeds(pass->status_saved, now, STATUS_INTERVAL))
+	if (pass->trust->no_status != NULL ||
+		(!at_once && !TimestampDifferenceExceeds(pass->status_saved, now, STATUS_INTERVAL)))
 		return;
 
 	values[0] = Int32GetDatum(pass->slot);
@@ -478,6 +368,11 @@ WorkOnBatch(WorkerPass *pass, WorkKind *kind, Batch *batch)
 
 		CHECK_FOR_INTERRUPTS();
 		work.id = &stream->id;
+		if (pass->trust->no_writing != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("%s", pass->trust->no_writing),
+					 errdetail("Workers run no code of roles that are not superusers.")));
 		kind->work(pass, &stream->id);
 		if (stream->failed)
 			ForgetFailure(kind, &stream->id);
@@ -588,6 +483,24 @@ BatchIsRepeated(const Batch *batch, int sqlerrcode)
 }
 
 /*
+ * Whether an error belongs into the server's log.  One that all streams share
+ * is there once in a pass.
+ */
+static bool
+ErrorIsReported(WorkerPass *pass, const Batch *batch, const ErrorData *error)
+{
+	bool		logged = pass->distrust_logged;
+
+	if (ErrorIsContention(error->sqlerrcode) || BatchIsRepeated(batch, error->sqlerrcode))
+		return false;
+	if (pass->trust->no_writing == NULL || strcmp(error->message, pass->trust->no_writing) != 0)
+		return true;
+	pass->distrust_logged = true;
+
+	return !logged;
+}
+
+/*
  * Deals with an error, after its transaction has been aborted: sees to it that
  * the stream that has failed is left alone.  After one that others may share,
  * the pass ends; the next one begins with another stream.
@@ -648,7 +561,7 @@ Sweep(WorkerPass *pass, WorkKind *kind)
 			error_context_stack = previous;
 			MemoryContextSwitchTo(context);
 			error = CopyErrorData();
-			if (!ErrorIsContention(error->sqlerrcode) && !BatchIsRepeated(batch, error->sqlerrcode))
+			if (ErrorIsReported(pass, batch, error))
 				EmitErrorReport();
 			AbortOutOfAnyTransaction();
 			FlushErrorState();
@@ -705,7 +618,7 @@ RecordRun(WorkerPass *pass)
 	Datum		values[6];
 	bool		isnull;
 
-	if (pass->done.visits == 0 && pass->errors == 0)
+	if (pass->trust->no_runs != NULL || (pass->done.visits == 0 && pass->errors == 0))
 		return;
 
 	values[0] = Int32GetDatum(MyProcPid);
@@ -756,6 +669,7 @@ RunPass(WorkerPass *pass)
 	pass->started = GetCurrentTimestamp();
 	pass->done = (PassCounts) {0};
 	pass->errors = 0;
+	pass->distrust_logged = false;
 	if (!BeginWork(pass))
 		return false;
 	pass->streams_due = CountDue();

@@ -9,6 +9,7 @@
 #define DS_WORKER_PASS_H
 
 #include "datatype/timestamp.h"
+#include "trust.h"
 
 /* What a pass has done */
 typedef struct PassCounts
@@ -28,6 +29,10 @@ typedef struct WorkerPass
 	bool		helper;
 	bool		leave;			/* somebody wants the database or the extension,
 								 * or the pass has failed */
+
+	const TrustReport *trust;	/* what would run code of others */
+	bool		distrusted;		/* that the worker leaves for them */
+	bool		distrust_logged;	/* in this pass */
 
 	/* While it works as the owner: who it was before */
 	Oid			saved_user;

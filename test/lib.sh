@@ -77,49 +77,86 @@ debian_version()
 }
 
 # Print which packages are missing, of Debian's names for them; VERSION stands
-# for PostgreSQL's.  With the argument "tap", what TAP tests need counts too.
+# for PostgreSQL's.  Arguments name what else is needed than for building.
 missing_packages()
 {
+	local need
+
 	command -v make >/dev/null || echo make
 	command -v gcc >/dev/null || echo gcc libc6-dev
 	find_pg_config || echo postgresql-VERSION postgresql-server-dev-VERSION
-	if [ "${1:-}" = tap ]; then
-		command -v prove >/dev/null || echo perl
-		perl -MIPC::Run -MTest::More -e 1 2>/dev/null || echo perl libipc-run-perl
+	for need in "$@"; do
+		case $need in
+			tap)
+				command -v prove >/dev/null || echo perl
+				perl -MIPC::Run -MTest::More -e 1 2>/dev/null || echo perl libipc-run-perl
+				;;
+			*) die "nothing is known of what \"$need\" needs" ;;
+		esac
+	done
+}
+
+# Install packages, by the names that missing_packages prints, if that is possible
+# without asking anybody.  Returns false if not, with the reason in "reason".
+install_packages()
+{
+	local packages="$*" version sudo=
+
+	if ! command -v apt-get >/dev/null; then
+		reason="missing, by the names of Debian's packages: ${packages//VERSION/N}"
+		return 1
 	fi
+	if [ "$(id -u)" != 0 ]; then
+		sudo="sudo -n"
+		if ! $sudo true 2>/dev/null; then
+			reason="please install these packages first, or run this as root: ${packages//VERSION/$(debian_version)}"
+			return 1
+		fi
+	fi
+	echo "Installing what is missing: ${packages//-VERSION/}"
+	echo "+ ${sudo:+$sudo }apt-get update"
+	reason=$($sudo apt-get update 2>&1 </dev/null) || return 1
+	version=$(debian_version)
+	if [[ $packages = *VERSION* && $version = N ]]; then
+		reason="this system's package lists have no PostgreSQL"
+		return 1
+	fi
+	packages=${packages//VERSION/$version}
+	echo "+ ${sudo:+$sudo }apt-get install --no-install-recommends $packages"
+	reason=$($sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $packages 2>&1 </dev/null) || return 1
+	hash -r
 }
 
 # See to it that everything needed is there, installing it where that is
 # possible without asking anybody.  Sets pg_config.
 require_packages()
 {
-	local missing version output sudo=
+	local missing
 
 	[ -z "${PG_CONFIG:-}" ] || find_pg_config
 	missing=$(missing_packages "$@" | tr ' ' '\n' | sort -u | tr '\n' ' ')
-	if [ -n "$missing" ]; then
-		command -v apt-get >/dev/null ||
-			die "missing, by the names of Debian's packages: ${missing//VERSION/N}"
-		if [ "$(id -u)" != 0 ]; then
-			sudo="sudo -n"
-			$sudo true 2>/dev/null ||
-				die "please install these packages first, or run this as root: ${missing//VERSION/$(debian_version)}"
-		fi
-		echo "Installing what is missing: ${missing//-VERSION/}"
-		echo "+ ${sudo:+$sudo }apt-get update"
-		output=$($sudo apt-get update 2>&1 </dev/null) || die "$output"
-		version=$(debian_version)
-		[ "$version" != N ] || die "this system's package lists have no PostgreSQL"
-		missing=${missing//VERSION/$version}
-		echo "+ ${sudo:+$sudo }apt-get install --no-install-recommends $missing"
-		output=$($sudo env DEBIAN_FRONTEND=noninteractive \
-			apt-get install -y --no-install-recommends $missing 2>&1 </dev/null) ||
-			die "$output"
-		hash -r
-	fi
+	[ -z "$missing" ] || install_packages $missing || die "$reason"
 	find_pg_config || die "no complete installation of PostgreSQL found"
 	pg_version=$("$pg_config" --version)
 	pg_version=${pg_version#PostgreSQL }
+}
+
+# See to it that packages are there; returns false, with the reason in "reason",
+# if they are missing and cannot be installed.
+want_packages()
+{
+	local package missing=
+
+	if ! command -v dpkg-query >/dev/null; then
+		reason="this is no Debian"
+		return 1
+	fi
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=" $package"
+	done
+	[ -z "$missing" ] || install_packages $missing
 }
 
 
@@ -257,13 +294,13 @@ copy_source()
 		find "$work/source" "$work/shared" -exec chown -h "$server_user" {} + 2>/dev/null
 }
 
-# Copy the installation that pg_config describes to $work/postgres, and set
-# pg_config and PATH to the copy.  Programs are copied, since they look for
+# Copy the installation that pg_config describes to $work/postgres, or to another
+# directory, and set pg_config and PATH to the copy.  Programs are copied, since they look for
 # their files from where they are; the other files are links.  Nothing of an
 # extension installed in the system is taken along.
 copy_postgres()
 {
-	local copy="$work/postgres" bindir option dir
+	local copy="${1:-$work/postgres}" bindir option dir
 
 	bindir=$("$pg_config" --bindir)
 	as_user mkdir -p "$copy$bindir"
@@ -288,8 +325,8 @@ copy_postgres()
 }
 
 # What the compiler warns about, as errors, beside what PostgreSQL has it warn
-# about.
-warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Werror"
+# about.  No function may take much of the stack.
+warnings="-Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wframe-larger-than=16384 -Werror"
 
 # Build the copy of the sources and install it into the copy of PostgreSQL,
 # with warnings as errors.  Arguments are given to make.

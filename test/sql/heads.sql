@@ -37,7 +37,7 @@ SELECT append_much('direct') AS direct \gset
 CREATE FUNCTION do_nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER bystander BEFORE UPDATE ON datastream.heads FOR EACH ROW EXECUTE FUNCTION do_nothing();
 SELECT format('CREATE TRIGGER bystander BEFORE INSERT ON datastream.%I FOR EACH ROW EXECUTE FUNCTION do_nothing()', relname) FROM pg_class
-	WHERE relnamespace = 'datastream'::regnamespace AND relname LIKE 'datapoints\_%' AND relkind = 'r' \gexec
+	WHERE relnamespace = 'datastream'::regnamespace AND relname LIKE 'datapoints\_%' AND relkind = 'r' ORDER BY relname \gexec
 SELECT append_much('by query') AS by_query \gset
 
 -- Both have done the same.
@@ -93,7 +93,7 @@ DROP FUNCTION rows_of;
 SELECT t, v FROM ds_append(:'direct', 5, '2001-02-03 04:15:00Z');
 DROP TRIGGER bystander ON datastream.heads;
 SELECT format('DROP TRIGGER bystander ON datastream.%I', relname) FROM pg_class
-	WHERE relnamespace = 'datastream'::regnamespace AND relname LIKE 'datapoints\_%' AND relkind = 'r' \gexec
+	WHERE relnamespace = 'datastream'::regnamespace AND relname LIKE 'datapoints\_%' AND relkind = 'r' ORDER BY relname \gexec
 SELECT t, v FROM ds_append(:'direct', 6, '2001-02-03 04:15:01Z');
 SELECT t, v FROM ds_append(:'by_query', 5, '2001-02-03 04:15:00Z');
 SELECT t, v FROM ds_append(:'by_query', 6, '2001-02-03 04:15:01Z');

@@ -199,6 +199,47 @@ SELECT count(*) FROM ds_get_data(:'hidden', 'seconds');
 SELECT v FROM ds_append(:'alice', 1000, '2000-01-03 00:00:00+00');
 SELECT count(*) FROM ds_get_data(:'hidden', 'seconds');
 
+-- Who sees a derived stream, but not all of its sources, does not learn their
+-- identifiers: not from what the stream is, and not from errors.
+CREATE FUNCTION mentions(statement text, id uuid) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+	context text;
+	result text;
+BEGIN
+	EXECUTE statement INTO result;
+	RETURN CASE WHEN result ~ id::text THEN 'yes: ' ELSE 'no: ' END || regexp_replace(result, '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}', '<uuid>', 'g');
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
+	RETURN CASE WHEN concat(message, detail, hint, context) ~ id::text THEN 'yes: ' ELSE 'no: ' END
+		|| regexp_replace(concat_ws(' ', message, detail), '[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}', '<uuid>', 'g');
+END
+$$;
+SELECT ds_ensure_stream('{"name": "seen"}', '{"owner": "regress_datastream_alice"}',
+	derive_from => jsonb_build_array(:'bob'::uuid, :'alice'::uuid), derive_op => 'sum') AS seen \gset
+SET ROLE regress_datastream_alice;
+SELECT mentions(replace(statement, '<id>', :'seen'), :'bob') FROM unnest(ARRAY[
+	$$SELECT ds_get_tags('<id>')->'derived_from'$$,
+	$$SELECT derived_from FROM ds_find_streams() WHERE stream_id = '<id>'$$,
+	format($$SELECT ds_ensure_stream('{"name": "seen"}', derive_from => '"%s"', derive_op => 'sum')$$, :'alice'),
+	format($$SELECT ds_append('%s', 1, '2000-01-04')$$, :'alice')]) AS statement;
+SELECT ds_delete_streams('{"name": "seen"}');
+SELECT mentions($$SELECT ds_delete_streams('{"name": "alice"}')$$, :'hidden');
+-- The same where only those who see a stream may write to its rows
+RESET ROLE;
+ALTER TABLE datastream.progress ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON datastream.progress USING (EXISTS (SELECT FROM datastream.streams AS s WHERE s.stream_id = progress.stream_id));
+SET ROLE regress_datastream_alice;
+SET client_min_messages = error;
+SELECT mentions(format($$SELECT ds_append('%s', 1, '2000-01-02', false)$$, :'alice'), :'hidden');
+RESET client_min_messages;
+RESET ROLE;
+DROP POLICY own ON datastream.progress;
+ALTER TABLE datastream.progress DISABLE ROW LEVEL SECURITY;
+DROP FUNCTION mentions;
+
 -- The owner of the tables sees all.
 SELECT tags->>'name' AS name FROM ds_find_streams();
 DROP POLICY own ON datastream.streams;

@@ -49,7 +49,10 @@ SELECT tags, value_type, value_type_options, value_downsamplers, highest_granula
 FROM ds_find_streams();
 \x off
 
--- Tags become those of the latest call.
+-- Tags that are given are set; those that the stream has besides stay, in nested
+-- objects, too.
+SELECT ds_ensure_stream('{"name": "room"}', '{"place": {"floor": 3, "door": {"colour": "red"}}}') = :'room' AS same;
+SELECT tags FROM ds_find_streams();
 SELECT ds_ensure_stream('{"name": "room"}', '{"unit": "C"}') = :'room' AS same;
 SELECT tags FROM ds_find_streams();
 SELECT ds_ensure_stream('{"name": "room"}', '{"name": "hall"}') = :'room' AS same;
