@@ -2,8 +2,8 @@
 # time, of some streams, with close_last, rolled back) ends after one plain call
 # in exactly the levels that all datapoints give, by plain SQL, with nothing due.
 #
-# DATASTREAM_LEVELS says how many random histories are tried, DATASTREAM_SEED with
-# which numbers they begin; a failure names the one that it takes to repeat it.
+# How many random histories are tried is set by DATASTREAM_LEVELS_ROUNDS, with which
+# number they begin by DATASTREAM_LEVELS_SEED; a failure names the one to repeat.
 
 use strict;
 use warnings;
@@ -14,11 +14,11 @@ use DatastreamTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $histories = $ENV{DATASTREAM_LEVELS} || 60;
-my $seed = $ENV{DATASTREAM_SEED} || int(rand(1_000_000_000));
+my $histories = $ENV{DATASTREAM_LEVELS_ROUNDS} || 60;
+my $seed = defined $ENV{DATASTREAM_LEVELS_SEED} ? $ENV{DATASTREAM_LEVELS_SEED} : int(rand(1_000_000_000));
 my $batch = 20;
 
-my $node = new_node('levels', conf => [ 'autovacuum = off', 'fsync = off' ]);
+my $node = new_node('levels', conf => [ 'autovacuum = off', 'fsync = off', 'jit = off' ]);
 
 $node->safe_psql(
 	'postgres', q{
@@ -230,7 +230,7 @@ for (my $i = 0; $i < $histories; $i += $batch)
 		map { "\\set seed $_\nCALL test.history(" . (($_ * 7919) % 1_000_003) / 1_000_003 . ");\n\\if :ERROR\n\\warn seed $_\n\\quit\n\\endif" } $first .. $last);
 
 	is($err, '', "levels are right after the histories $first to $last")
-	  or diag('try again with DATASTREAM_LEVELS=1 DATASTREAM_SEED=' . ($err =~ /^seed (\d+)/m ? $1 : $first));
+	  or diag('try again with DATASTREAM_LEVELS_ROUNDS=1 DATASTREAM_LEVELS_SEED=' . ($err =~ /^seed (\d+)/m ? $1 : $first));
 }
 
 is($node->safe_psql('postgres', 'SELECT * FROM test.violations()'), '', 'what is stored is consistent');
