@@ -29,10 +29,11 @@
 #define LOCK_UNDELIVERED	12
 #define LOCK_CONTRIBUTES	13
 #define LOCK_HEAD			14
-#define LOCK_VERSION		15
+#define LOCK_DUE_SINCE		15
+#define LOCK_VERSION		16
 
 #define LOCK_QUERY \
-	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head, h.ctid" \
+	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head, h.due_since, h.ctid" \
 	" FROM datastream.heads h JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
 	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
 
@@ -398,6 +399,7 @@ LockStreamWith(HeadBatch *batch, const pg_uuid_t *id, bool skip_locked, bool mis
 	head->close_at = ResultTime(0, LOCK_CLOSE_AT);
 	head->check_at = ResultTime(0, LOCK_CHECK_AT);
 	head->due = ResultBool(0, LOCK_DUE);
+	head->due_since = ResultTime(0, LOCK_DUE_SINCE);
 	head->undelivered = ResultBool(0, LOCK_UNDELIVERED);
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
 	head->wake = false;
@@ -445,10 +447,10 @@ SaveHeadByQuery(StreamHead *head)
 {
 	static PlanSlot slot;
 	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	BOOLOID, BOOLOID, BlockTypeOid(), TIDOID};
+	BOOLOID, BOOLOID, BlockTypeOid(), TIDOID, TIMESTAMPTZOID};
 	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
-	Datum		values[8];
-	char		nulls[] = "        ";
+	Datum		values[9];
+	char		nulls[] = "         ";
 	struct varlena *encoded = NULL;
 
 	values[0] = UUIDPGetDatum(&head->def.id);
@@ -472,13 +474,14 @@ SaveHeadByQuery(StreamHead *head)
 	values[7] = PointerGetDatum(&head->version);
 	if (!ItemPointerIsValid(&head->version))
 		nulls[7] = 'n';
+	values[8] = TimeDatum(Max(head->due_since, STREAM_TIME_MIN));
 
 	RunSavedQuery(&slot,
 				  "UPDATE datastream.heads SET latest = $2, close_at = $3, check_at = $4,"
-				  " due = $5, undelivered = $6, head = $7"
+				  " due = $5, undelivered = $6, head = $7, due_since = $9"
 				  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
 				  " AND ($8 IS NULL OR ctid OPERATOR(pg_catalog.=) $8)",
-				  8, argtypes, values, nulls, false);
+				  9, argtypes, values, nulls, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
@@ -707,24 +710,38 @@ FrozenUntil(const StreamHead *head)
 }
 
 /*
- * Notes that there is something for maintenance to do.  Save the head after.
+ * Notes that there has been something for maintenance to do since a time.
+ */
+static void
+MarkDueSince(StreamHead *head, StreamTime since)
+{
+	if (head->due && head->due_since <= since)
+		return;
+
+	head->due = true;
+	head->due_since = since;
+	head->wake = true;
+}
+
+/*
+ * Notes that there is something for maintenance to do, which may let more come
+ * first.  Save the head after.
  */
 void
 MarkDue(StreamHead *head)
 {
-	head->wake = head->wake || !head->due;
-	head->due = true;
+	MarkDueSince(head, StreamTimeFromTimestampClamped(GetCurrentTimestamp()));
 }
 
 /*
  * Notes that maintenance is to tell the streams that derive from this one of
- * what is new in it.  Save the head after.
+ * what is new in it, without waiting for more.  Save the head after.
  */
 void
 MarkUndelivered(StreamHead *head)
 {
 	head->undelivered = true;
-	MarkDue(head);
+	MarkDueSince(head, STREAM_TIME_MIN);
 }
 
 /*
