@@ -1,6 +1,10 @@
 # Workers, too, make every bucket: of history that is appended before a stream's
 # first datapoint, of levels that a call with "until" has left behind, and of
-# derived streams that have had no datapoint for long.
+# derived streams that have had no datapoint for long; and of whatever comes at
+# random while they work.
+#
+# How many times something comes at random is set by DATASTREAM_WORKER_LEVELS_ROUNDS,
+# with which number that begins by DATASTREAM_WORKER_LEVELS_SEED.
 
 use strict;
 use warnings;
@@ -11,7 +15,11 @@ use DatastreamTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('worker_levels', conf => [ with_workers('datastream.close_after = 1h') ]);
+my $rounds = $ENV{DATASTREAM_WORKER_LEVELS_ROUNDS} || 4;
+my $seed =
+  defined $ENV{DATASTREAM_WORKER_LEVELS_SEED} ? $ENV{DATASTREAM_WORKER_LEVELS_SEED} : int(rand(1_000_000_000));
+
+my $node = new_node('worker_levels', conf => [ with_workers('datastream.close_after = 1h', 'jit = off') ]);
 
 # Levels that are not what the stream has come to, by its latest datapoint or that
 # of its source
@@ -23,6 +31,60 @@ $node->safe_psql(
 			test.levels() h, test.levels() l, ds_round(l.granularity, coalesce(f.latest_datapoint, s.latest_datapoint)) u
 		WHERE h.granularity = s.highest_granularity AND l.n > h.n
 			AND (s.downsampled_until->>l.granularity)::timestamptz IS DISTINCT FROM CASE WHEN u > ds_round(l.granularity, s.earliest_datapoint) THEN u END
+	$$;
+
+	-- Streams that random things come to, with the time over which these are spread
+	CREATE TABLE test.random (id uuid, base timestamptz, span interval);
+
+	CREATE PROCEDURE test.make_random(granularity text) LANGUAGE plpgsql AS $$
+	DECLARE
+		stream uuid := ds_ensure_stream(jsonb_build_object('random', (SELECT count(*) FROM test.random)), highest_granularity => granularity);
+	BEGIN
+		INSERT INTO test.random SELECT stream, test.at(floor(random() * 1e8)::int),
+			(SELECT test.at(1) - ds_round(c.granularity, test.at(0)) FROM test.levels() h JOIN test.levels() c ON c.n = h.n + 2 WHERE h.granularity = make_random.granularity) * 10 ^ (random() * 1.5);
+		IF random() < 0.5 THEN
+			PERFORM ds_ensure_stream(jsonb_build_object('falls', stream), highest_granularity => granularity, value_type => 'nominal',
+				derive_op => 'counter_reset', derive_from => to_jsonb(stream));
+		END IF;
+	END
+	$$;
+
+	-- Appends to a stream, one by one or many, or closes some of its buckets
+	CREATE PROCEDURE test.change(s test.random) LANGUAGE plpgsql AS $$
+	DECLARE
+		around timestamptz := s.base + s.span * (random() * 1.2 - 0.2);
+		size interval := CASE WHEN random() < 0.5 THEN s.span ELSE s.span * 0.02 END;
+		n int := 1 + floor(random() ^ 3 * 100);
+	BEGIN
+		IF random() < 0.3 THEN
+			PERFORM FROM ds_downsample_streams(CASE WHEN random() < 0.5 THEN jsonb_build_object('stream_id', s.id) END, CASE WHEN random() < 0.8 THEN around END);
+		ELSIF random() < 0.5 THEN
+			PERFORM FROM generate_series(1, n) i, ds_append(s.id, floor(random() * 100), around + size * random() + i * interval '0 s', check_timestamp => false);
+		ELSE
+			PERFORM ds_append_multiple(s.id, array_agg(around + size * random() + i * interval '0 s'), array_agg(floor(random() * 100 + 0 * i)), check_timestamp => false) FROM generate_series(1, n) i;
+		END IF;
+	END
+	$$;
+
+	CREATE PROCEDURE test.change_some(seed float8, changes int) LANGUAGE plpgsql AS $$
+	DECLARE
+		s test.random;
+		level text;
+	BEGIN
+		PERFORM setseed(seed);
+		FOR i IN 1 .. changes LOOP
+			IF random() < 1.0 / (1 + (SELECT count(*) FROM test.random)) THEN
+				SELECT granularity INTO level FROM test.levels() WHERE n <= 6 ORDER BY random() LIMIT 1;
+				CALL test.make_random(level);
+			END IF;
+			SELECT * INTO s FROM test.random ORDER BY random() LIMIT 1;
+			CALL test.change(s);
+			-- workers come between
+			IF random() < 0.5 THEN
+				COMMIT;
+			END IF;
+		END LOOP;
+	END
 	$$});
 
 sub is_complete
@@ -58,9 +120,10 @@ is_complete('levels left behind', q{
 is_complete('much left behind', q{
 	BEGIN;
 	SELECT ds_ensure_stream('{"name": "much"}');
-	SELECT ds_append_multiple(test.stream('much'), array_agg(test.at(i * 7) ORDER BY i), array_agg(i::float8 ORDER BY i)) FROM generate_series(1, 300000) i;
+	SELECT ds_append_multiple(test.stream('much'), array_agg(test.at(i * 21) ORDER BY i), array_agg(i::float8 ORDER BY i)) FROM generate_series(1, 100000) i;
 	SELECT FROM ds_downsample_streams('{"name": "much"}', until => test.at(100000));
 	COMMIT});
+$node->safe_psql('postgres', q{SELECT ds_delete_streams('{"name": "much"}')});
 
 is_complete('rare events', q{
 	SELECT ds_ensure_stream('{"name": "counter"}');
@@ -73,6 +136,12 @@ is_complete('time goes on', q{
 is_complete('derived in the background', q{
 	SET datastream.derive = background;
 	SELECT FROM ds_append(test.stream('counter'), 200, test.at(86400 * 41))});
+
+note("seed $seed, $rounds rounds");
+foreach my $number ($seed .. $seed + $rounds - 1)
+{
+	is_complete("random changes $number", 'CALL test.change_some(' . (($number * 7919) % 1_000_003) / 1_000_003 . ', 20)');
+}
 
 is($node->safe_psql('postgres', 'SELECT count(*) FROM datastream.failures'), '0', 'no stream has failed');
 no_crash($node);
