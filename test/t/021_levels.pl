@@ -1,6 +1,7 @@
 # Any order of appends (in front, between, behind) and of downsampling (until a
 # time, of some streams, with close_last, rolled back) ends after one plain call
 # in exactly the levels that all datapoints give, by plain SQL, with nothing due.
+# Where levels are kept for a limited time, they are the ends of these.
 #
 # How many random histories are tried is set by DATASTREAM_LEVELS_ROUNDS, with which
 # number they begin by DATASTREAM_LEVELS_SEED; a failure names the one to repeat.
@@ -128,11 +129,30 @@ $node->safe_psql(
 	END
 	$$;
 
+	-- Limits how long a granularity is kept, to somewhere in the data, of which there
+	-- are enough for some blocks, and deletes what has expired
+	CREATE PROCEDURE test.expire(s test.streams) LANGUAGE plpgsql AS $$
+	DECLARE
+		limited int := least(10, s.highest + floor(random() * 3)::int);
+		times timestamptz[] := ARRAY(SELECT test.time(s, 0.1) FROM generate_series(1, 100));
+	BEGIN
+		IF random() < 0.7 THEN
+			PERFORM ds_append_multiple(s.id, times, array_fill(1, '{100}')::float8[], check_timestamp => false);
+			INSERT INTO test.datapoints (id, t, v) SELECT s.id, t, 1 FROM unnest(times) t;
+			PERFORM FROM ds_downsample_streams();
+			CALL test.close(now(), NULL, false);
+		END IF;
+		PERFORM ds_set_retention(jsonb_build_object('stream_id', s.id), granularity, now() - test.time(s, 0)) FROM test.level WHERE n = limited;
+		PERFORM ds_apply_retention();
+	END
+	$$;
+
 	-- What is wrong with the levels of the streams: with the first 200
 	-- buckets of each, and with where they end
 	CREATE FUNCTION test.wrong_levels() RETURNS SETOF text LANGUAGE plpgsql AS $$
 	DECLARE
 		s record;
+		kept_from timestamptz;
 	BEGIN
 		FOR s IN SELECT x.*, l.n, granularity, width, c.until, ds_round(granularity, x.first) AS first_bucket, f.downsampled_until, f.value_type
 			FROM test.streams x JOIN ds_find_streams() f ON f.stream_id = x.id JOIN test.level l ON l.n > x.highest,
@@ -141,13 +161,15 @@ $node->safe_psql(
 			IF s.first IS NOT NULL AND s.until IS DISTINCT FROM (s.downsampled_until->>s.granularity)::timestamptz THEN
 				RETURN NEXT format('%s %s: downsampled until %s instead of %s', s.id, s.granularity, s.downsampled_until->>s.granularity, s.until);
 			END IF;
+			kept_from := CASE WHEN EXISTS (SELECT FROM datastream.retention r WHERE r.stream_id = s.id AND r.granularity = s.granularity)
+				THEN coalesce((SELECT t FROM ds_get_data(s.id, s.granularity) LIMIT 1), 'infinity') ELSE '-infinity' END;
 			RETURN QUERY WITH made AS (
 					SELECT t, (v->>'c')::int AS c, (v->>'s')::numeric AS sum, (v->>'l')::numeric AS l, (v->>'u')::numeric AS u, CASE WHEN v->>'c' <> '0' THEN (times->>'a')::timestamptz END AS a
 					FROM ds_get_data(s.id, s.granularity, "end" => s.first_bucket + 200 * s.width)),
 				right_ones AS (SELECT b.t, count(v)::int, sum(v) FILTER (WHERE s.value_type = 'numeric')::numeric,
 						min(v) FILTER (WHERE s.value_type = 'numeric')::numeric, max(v) FILTER (WHERE s.value_type = 'numeric')::numeric, CASE WHEN count(v) > 0 THEN min(d.t) END
 					FROM generate_series(s.first_bucket, least(s.until - s.width, s.first_bucket + 200 * s.width), s.width) b(t)
-						LEFT JOIN (SELECT ds_round(s.granularity, t) AS bucket, * FROM test.datapoints(s.id)) d ON d.bucket = b.t WHERE s.until IS NOT NULL GROUP BY b.t)
+						LEFT JOIN (SELECT ds_round(s.granularity, t) AS bucket, * FROM test.datapoints(s.id)) d ON d.bucket = b.t WHERE s.until IS NOT NULL AND b.t >= kept_from GROUP BY b.t)
 				(SELECT format('%s %s: has %s', s.id, s.granularity, b) FROM (SELECT * FROM made EXCEPT SELECT * FROM right_ones ORDER BY 1 LIMIT 3) b)
 				UNION ALL
 				(SELECT format('%s %s: has not %s', s.id, s.granularity, b) FROM (SELECT * FROM right_ones EXCEPT SELECT * FROM made ORDER BY 1 LIMIT 3) b);
@@ -160,12 +182,14 @@ $node->safe_psql(
 	CREATE PROCEDURE test.history(seed float8) LANGUAGE plpgsql AS $$
 	DECLARE
 		background boolean;
+		limited boolean;
 		s test.streams;
 		wrong text;
 	BEGIN
 		PERFORM setseed(seed);
 		TRUNCATE test.streams, test.datapoints, test.closed;
 		background := random() < 0.2;
+		limited := random() < 0.3;
 		PERFORM set_config('datastream.derive', CASE WHEN background THEN 'background' ELSE 'immediate' END, true);
 
 		-- a time that is far from, or close to, the turn of a year
@@ -179,13 +203,15 @@ $node->safe_psql(
 		INSERT INTO test.streams (id, highest, unit, source)
 			SELECT ds_ensure_stream(jsonb_build_object('falls', id), highest_granularity => granularity, value_type => 'nominal',
 				derive_op => 'counter_reset', derive_from => to_jsonb(id)), highest, unit, id
-			FROM test.streams JOIN test.level ON n = highest WHERE random() < 0.5;
+			FROM test.streams JOIN test.level ON n = highest WHERE random() < 0.5 AND NOT limited;
 
 		FOR step IN 1 .. 2 + floor(random() ^ 2 * 14) LOOP
 			SELECT * INTO s FROM test.streams WHERE source IS NULL ORDER BY random() LIMIT 1;
 			BEGIN
 				IF random() < 0.5 THEN
 					CALL test.append(s);
+				ELSIF limited AND random() < 0.3 THEN
+					CALL test.expire(s);
 				ELSE
 					IF background AND random() < 0.3 THEN
 						PERFORM ds_backprocess_streams();
@@ -195,12 +221,18 @@ $node->safe_psql(
 				IF random() < 0.1 THEN
 					RAISE EXCEPTION SQLSTATE 'ZZ000';
 				END IF;
-			EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
-				NULL;
+			EXCEPTION
+				WHEN SQLSTATE 'ZZ000' THEN
+					NULL;
+				WHEN SQLSTATE 'TS010' THEN
+					-- what is gone cannot be made again
+					IF NOT limited THEN
+						RAISE;
+					END IF;
 			END;
 		END LOOP;
 
-		IF random() < 0.4 THEN
+		IF random() < 0.4 AND NOT limited THEN
 			SELECT * INTO s FROM test.streams WHERE source IS NULL ORDER BY random() LIMIT 1;
 			CALL test.leave_behind(s);
 		END IF;
