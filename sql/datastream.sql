@@ -46,8 +46,10 @@ CREATE TABLE datastream.streams (
 CREATE INDEX streams_tags ON datastream.streams USING gin (tags jsonb_path_ops) WITH (fastupdate = off);
 CREATE INDEX streams_created ON datastream.streams (created, stream_id);
 
--- read_count: how many of the datapoints at read_until have been read;
--- origin: the derived stream ignores what is at or before it
+-- All that a source has before read_until has been read, and the first read_count
+-- of the datapoints at it; at a lower granularity read_until is the end of a
+-- bucket.  origin: for the derived stream there is nothing before it, nor the
+-- first origin_count of the datapoints at it.
 CREATE TABLE datastream.sources (
 	stream_id uuid NOT NULL,
 	"position" integer NOT NULL,
@@ -61,6 +63,18 @@ CREATE TABLE datastream.sources (
 	PRIMARY KEY (stream_id, "position")
 );
 CREATE INDEX sources_source_id ON datastream.sources (source_id);
+
+-- What has changed in the source at that position of a derived stream, by
+-- anything but a datapoint behind its latest one.  Rows are inserted by those who
+-- change the source, and deleted when the stream has been derived again.
+CREATE TABLE datastream.changes (
+	stream_id uuid NOT NULL,
+	change_id uuid NOT NULL,
+	"position" integer NOT NULL,
+	"from" timestamptz NOT NULL,
+	"to" timestamptz NOT NULL,
+	PRIMARY KEY (stream_id, change_id)
+);
 
 -- close_at: end of the bucket in work; check_at: when to look, at the earliest,
 -- whether the stream has gone silent; due_since: since when it is due, where
@@ -84,7 +98,8 @@ CREATE INDEX heads_check_at ON datastream.heads (check_at, stream_id) WHERE chec
 
 -- active_at: when something new was found last, by the clock, and seen_latest: the
 -- latest datapoint then; expired_until: nothing can be downsampled again before
--- it; behind: there is something to derive
+-- it; behind: there is something to derive; rederive: only for dumps of version
+-- 0.1.0, which had it
 CREATE TABLE datastream.progress (
 	stream_id uuid PRIMARY KEY,
 	downsampled_until timestamptz[] NOT NULL DEFAULT '{}',
@@ -125,6 +140,7 @@ $$;
 
 SELECT pg_catalog.pg_extension_config_dump('datastream.streams', '');
 SELECT pg_catalog.pg_extension_config_dump('datastream.sources', '');
+SELECT pg_catalog.pg_extension_config_dump('datastream.changes', '');
 SELECT pg_catalog.pg_extension_config_dump('datastream.heads', '');
 SELECT pg_catalog.pg_extension_config_dump('datastream.progress', '');
 
@@ -136,6 +152,7 @@ COMMENT ON FUNCTION @extschema@.ds_block_send(@extschema@.ds_block) IS 'I/O';
 COMMENT ON FUNCTION @extschema@.ds_block_summary(@extschema@.ds_block) IS 'what a block holds: rows, range, size, and the encoding of each column';
 COMMENT ON TABLE datastream.streams IS 'what each stream is';
 COMMENT ON TABLE datastream.sources IS 'the sources of derived streams, and how far each has been read';
+COMMENT ON TABLE datastream.changes IS 'what has changed in the sources of derived streams and is to be derived again';
 COMMENT ON TABLE datastream.heads IS 'the newest datapoints of each stream; the row is also its lock';
 COMMENT ON TABLE datastream.progress IS 'how far downsampling and deriving have come';
 

@@ -184,34 +184,23 @@ AppendInOrder(StreamHead *head, const DataBlock *rows)
 }
 
 /*
- * Appends rows of any order, each behind those that are not later.  Returns whether
- * some were older than the stream's latest datapoint then, and where those lie.
+ * Appends rows of any order, each behind those that are not later.
  */
-bool
-AppendInAnyOrder(StreamHead *head, const DataBlock *rows, TimeRange *late)
+void
+AppendInAnyOrder(StreamHead *head, const DataBlock *rows)
 {
-	bool		is_late = false;
-
 	for (int i = 0; i < rows->count; i++)
 	{
-		StreamTime	t = rows->times[i];
 		Value		value = DatapointValue(rows, i);
 		DataBlock  *row = CreateDatapoints(1);
 
 		CHECK_FOR_INTERRUPTS();
-		AddDatapoint(row, t, &value);
-		if (t >= head->latest)
-		{
+		AddDatapoint(row, rows->times[i], &value);
+		if (rows->times[i] >= head->latest)
 			AppendInOrder(head, row);
-			continue;
-		}
-		InsertLateDatapoint(head, row);
-		late->from = is_late ? Min(late->from, t) : t;
-		late->to = is_late ? Max(late->to, t) : t;
-		is_late = true;
+		else
+			InsertLateDatapoint(head, row);
 	}
-
-	return is_late;
 }
 
 /*
@@ -303,18 +292,13 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 {
 	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
 	DataBlock  *rows;
-	TimeRange	late;
-	bool		is_late;
 
 	LockStream(PG_GETARG_UUID_P(0), false, false, head, CurrentMemoryContext);
 	RefuseDerived(&head->def);
 
 	/* The clock is read under the lock, so that it does not go back. */
 	rows = RowFromArguments(fcinfo, read_value, &head->def, value);
-	late.from = late.to = rows->times[0];
-	is_late = rows->times[0] < head->latest;
-
-	if (is_late)
+	if (rows->times[0] < head->latest)
 	{
 		if (check_timestamp)
 			RefuseOld(head, rows->times[0]);
@@ -327,7 +311,7 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 
 	if (head->contributes)
 	{
-		SourceChange change = {head->def.id, head->def.highest, is_late, &late};
+		SourceChange change = {head->def.id, head->def.highest};
 
 		DeriveFromChanges(&change, 1, true);
 	}

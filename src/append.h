@@ -13,7 +13,7 @@
 extern void RefuseDerived(const StreamDef *def);
 extern void RefuseOld(const StreamHead *head, StreamTime t);
 extern void AppendInOrder(StreamHead *head, const DataBlock *rows);
-extern bool AppendInAnyOrder(StreamHead *head, const DataBlock *rows, TimeRange *late);
+extern void AppendInAnyOrder(StreamHead *head, const DataBlock *rows);
 extern bool TryAppend(StreamHead *head, const DataBlock *rows);
 
 #endif							/* DS_APPEND_H */

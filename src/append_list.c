@@ -241,8 +241,6 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 		MemoryContext old_context;
 		StreamHead	head;
 		DataBlock  *rows;
-		TimeRange	late;
-		bool		is_late = false;
 		int			to = from + 1;
 
 		if (from >= batch_end)
@@ -265,7 +263,7 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 			if (list->check_timestamp)
 				AppendInOrder(&head, rows);
 			else
-				is_late = AppendInAnyOrder(&head, rows, &late);
+				AppendInAnyOrder(&head, rows);
 			DeliverLater(&head);
 			SaveHead(&head);
 		}
@@ -280,17 +278,8 @@ AppendSortedList(const DatapointList *list, ListPosition *position)
 				max_changes *= 2;
 				changes = repalloc(changes, sizeof(SourceChange) * max_changes);
 			}
-			memset(&changes[nchanges], 0, sizeof(SourceChange));
 			changes[nchanges].source = *id;
 			changes[nchanges].level = head.def.highest;
-			if (is_late)
-			{
-				TimeRange  *range = palloc(sizeof(TimeRange));
-
-				*range = late;
-				changes[nchanges].nranges = 1;
-				changes[nchanges].ranges = range;
-			}
 			nchanges++;
 		}
 
@@ -675,8 +664,6 @@ AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numb
 			 bool check_timestamp, ListPosition *position)
 {
 	StreamHead	head;
-	TimeRange  *late = palloc(sizeof(TimeRange) * (timestamps->count / ARRAY_CHUNK + 1));
-	int			nlate = 0;
 	int			count = timestamps->count;
 	DataBlock  *rows = CreateDatapoints(Min(count, ARRAY_CHUNK));
 
@@ -697,15 +684,15 @@ AppendArrays(const pg_uuid_t *id, ArrayArgument *timestamps, ArrayArgument *numb
 		TakeElements(&head, timestamps, numbers, from, to, check_timestamp, rows, position);
 		if (check_timestamp)
 			AppendInOrder(&head, rows);
-		else if (AppendInAnyOrder(&head, rows, &late[nlate]))
-			nlate++;
+		else
+			AppendInAnyOrder(&head, rows);
 	}
 	DeliverLater(&head);
 	SaveHead(&head);
 
 	if (head.contributes)
 	{
-		SourceChange change = {head.def.id, head.def.highest, nlate, late};
+		SourceChange change = {head.def.id, head.def.highest};
 
 		DeriveFromChanges(&change, 1, true);
 	}

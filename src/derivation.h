@@ -18,8 +18,8 @@ typedef struct ChangeList
 	SourceChange *changes;
 } ChangeList;
 
-extern SourceChange *AddChange(ChangeList *list, const pg_uuid_t *source, Granularity level);
+extern void AddChange(ChangeList *list, const pg_uuid_t *source, Granularity level);
 extern DeriveOutcome BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess,
-								   int max_blocks, int64 *datapoints);
+								   int max_blocks, bool mend, int64 *datapoints);
 
 #endif							/* DS_DERIVATION_H */

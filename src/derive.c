@@ -33,7 +33,7 @@ DeriveFromList(ChangeList *list)
 	if (ndependants > 1)
 		LockStreams(dependants, ndependants, false);
 	for (int i = 0; i < ndependants; i++)
-		BringUpToDate(&dependants[i], list, false, 0, NULL);
+		BringUpToDate(&dependants[i], list, false, 0, false, NULL);
 }
 
 /*
@@ -87,29 +87,15 @@ DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended)
 		ChangeList	list = {0};
 
 		for (int i = 0; i < nchanges; i++)
-		{
-			SourceChange *change = AddChange(&list, &changes[i].source, changes[i].level);
-
-			change->ranges = changes[i].ranges;
-			change->nranges = changes[i].nranges;
-		}
+			AddChange(&list, &changes[i].source, changes[i].level);
 		DeriveFromList(&list);
 	}
-	else
+	else if (!appended)
 	{
-		for (int i = 0; i < nchanges; i++)
-		{
-			int			ndependants;
-			pg_uuid_t  *dependants;
+		int			ndependants;
+		pg_uuid_t  *dependants = FindDependants(changes, nchanges, true, &ndependants);
 
-			if (changes[i].nranges == 0 && appended)
-				continue;
-			dependants = FindDependants(&changes[i], 1, true, &ndependants);
-			if (!appended)
-				MarkBehind(dependants, ndependants);
-			for (int j = 0; j < ndependants; j++)
-				AddRanges(&dependants[j], RANGES_REDERIVE, changes[i].ranges, changes[i].nranges);
-		}
+		MarkBehind(dependants, ndependants);
 	}
 
 	MemoryContextSwitchTo(old_context);
@@ -187,19 +173,20 @@ LockDerivedStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
  * Brings a derived stream up to date with its sources, whether it waits to be
  * backprocessed or has fallen behind, and then those that derive from it.  With
  * "max_blocks", not 0, that is how many blocks of a source are read at most.
- * The datapoints derived are added to "datapoints", which may be NULL.
+ * With "mend" what has been derived before is compared with what the sources give,
+ * and put right where it differs.  The datapoints derived are added to "datapoints", which may be NULL.
  *
  * SPI must be connected.  The streams stay locked until the end of the
  * transaction.
  */
 DeriveOutcome
-DeriveStream(const pg_uuid_t *id, int max_blocks, int64 *datapoints)
+DeriveStream(const pg_uuid_t *id, int max_blocks, bool mend, int64 *datapoints)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "datastream derive",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old_context = MemoryContextSwitchTo(context);
 	ChangeList	list = {0};
-	DeriveOutcome outcome = BringUpToDate(id, &list, true, max_blocks, datapoints);
+	DeriveOutcome outcome = BringUpToDate(id, &list, true, max_blocks, mend, datapoints);
 
 	DeriveFromList(&list);
 

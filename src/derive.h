@@ -15,8 +15,6 @@ typedef struct SourceChange
 {
 	pg_uuid_t	source;
 	Granularity level;
-	int			nranges;		/* ranges that changed behind the latest */
-	const TimeRange *ranges;
 } SourceChange;
 
 /* datastream.derive */
@@ -39,7 +37,7 @@ typedef enum DeriveOutcome
 extern void DeliverLater(StreamHead *head);
 extern void DeliverHead(StreamHead *head);
 extern void DeriveFromChanges(const SourceChange *changes, int nchanges, bool appended);
-extern DeriveOutcome DeriveStream(const pg_uuid_t *id, int max_blocks, int64 *datapoints);
+extern DeriveOutcome DeriveStream(const pg_uuid_t *id, int max_blocks, bool mend, int64 *datapoints);
 extern bool LockToldStreams(const StreamHead *head);
 extern bool LockDerivedStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
 

@@ -39,26 +39,11 @@ typedef struct Previous
 	Value		value;
 } Previous;
 
-/*
- * Notes that a run that goes on has read a datapoint of a source.
- */
-static void
-NoteRead(DeriveRun *run, Source *source, StreamTime t)
-{
-	if (!run->forward)
-		return;
-	if (source->read_until == t)
-		source->read_count++;
-	else
-	{
-		source->read_until = t;
-		source->read_count = 1;
-	}
-}
-
 static void
 WarnInvalid(const DeriveRun *run, StreamTime t, const char *problem)
 {
+	if (run->quiet)
+		return;
 	ereport(WARNING,
 			(errcode(ERRCODE_DS_INVALID_VALUE),
 			 errmsg("stream \"%s\" has no derived datapoint at \"%s\": %s",
@@ -170,7 +155,8 @@ RunOverChanges(DeriveRun *run, Source *source, bool skip_nulls,
 		else if (more)
 		{
 			derive(run, &previous, t, &value, state);
-			NoteRead(run, source, t);
+			if (run->forward)
+				NoteRead(source, t);
 		}
 
 		MemoryContextSwitchTo(old_context);
@@ -348,9 +334,10 @@ RunCounterDerivative(DeriveRun *run)
 typedef struct Summand
 {
 	SourceReader *reader;
-	StreamTime	t;				/* of its next datapoint, rounded */
+	StreamTime	t;				/* of the datapoint in hand, rounded */
+	StreamTime	unrounded;		/* or STREAM_TIME_NONE: there has been none */
+	bool		settled;		/* it has been compared with all others */
 	Value		value;
-	StreamTime	last;			/* the last time that it had, or NONE */
 	MemoryContext context;		/* of the value */
 } Summand;
 
@@ -374,7 +361,9 @@ AdvanceSummand(DeriveRun *run, Summand *summand, StreamTime until, bool skip)
 		found = ReadSource(summand->reader, &t, &value);
 	if (found)
 	{
-		summand->t = summand->last = BucketStart(run->def->highest, t);
+		summand->t = BucketStart(run->def->highest, t);
+		summand->unrounded = t;
+		summand->settled = false;
 		summand->value = CopyValue(&value);
 	}
 	MemoryContextSwitchTo(old_context);
@@ -497,6 +486,35 @@ AdvanceAll(DeriveRun *run, Summand *summands, StreamTime until)
 }
 
 /*
+ * Notes how far a join has read its sources: the one that ended, to its end; of
+ * the others what lies before the datapoint in hand, and that itself if it has
+ * been compared with all others.  Those behind it that round to the same time
+ * change nothing.
+ */
+static void
+NoteJoined(DeriveRun *run, const Summand *summands, const Summand *exhausted)
+{
+	for (int i = 0; i < run->nsources; i++)
+	{
+		const Summand *summand = &summands[i];
+		Source	   *source = &run->sources[i];
+
+		if (summand == exhausted)
+			NoteReadToEnd(source, summand->reader);
+		if (summand->unrounded == STREAM_TIME_NONE || (summand == exhausted && !summand->settled))
+			continue;
+		if (ReadsBuckets(source))
+			AdvanceSource(source, summand->settled ? BucketEnd(source->granularity, summand->t) : summand->t, 0);
+		else if (!summand->settled)
+			AdvanceSource(source, summand->unrounded, 0);
+		else if (BucketStart(run->def->highest, source->read_until) == summand->t)
+			AdvanceSource(source, Max(source->read_until, summand->unrounded), 1);
+		else
+			AdvanceSource(source, summand->unrounded, 1);
+	}
+}
+
+/*
  * sum: a merge join of all sources on the rounded timestamp.  Of several
  * datapoints of a source that round to one time the first one counts, so that
  * the sum is settled as soon as every source has one.
@@ -514,18 +532,10 @@ RunSum(DeriveRun *run)
 	StreamTime	from = run->from;
 	StreamTime	t;
 
-	/* What has been read is settled, with all that rounds to the same time. */
-	for (int i = 0; i < run->nsources && run->forward; i++)
-	{
-		if (run->sources[i].read_until != STREAM_TIME_NONE)
-			from = Max(from, BucketEnd(granularity, run->sources[i].read_until));
-	}
-	from = BucketStart(granularity, from);
-
 	for (int i = 0; i < run->nsources; i++)
 	{
 		summands[i].reader = BeginSource(&run->sources[i], from, run->to);
-		summands[i].last = STREAM_TIME_NONE;
+		summands[i].unrounded = STREAM_TIME_NONE;
 		summands[i].context = AllocSetContextCreate(context, "datastream summand", ALLOCSET_SMALL_SIZES);
 	}
 
@@ -542,19 +552,14 @@ RunSum(DeriveRun *run)
 			WarnInvalid(run, t, "the sum is out of range");
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(sum_context);
+		for (int i = 0; i < run->nsources; i++)
+			summands[i].settled = true;
 
 		exhausted = AdvanceAll(run, summands, BucketEnd(granularity, t));
 	}
 
-	/*
-	 * The source that ended has nothing behind its last datapoint, and up to
-	 * that the others have been compared with it.
-	 */
-	for (int i = 0; i < run->nsources && run->forward && exhausted->last != STREAM_TIME_NONE; i++)
-	{
-		run->sources[i].read_until = exhausted->last;
-		run->sources[i].read_count = 1;
-	}
+	if (run->forward && run->to == STREAM_TIME_MAX)
+		NoteJoined(run, summands, exhausted);
 
 	for (int i = 0; i < run->nsources; i++)
 		EndSource(summands[i].reader);

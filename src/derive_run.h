@@ -12,9 +12,14 @@
 
 /*
  * A run makes the derived datapoints in [from, to], from the sources alone: it
- * looks back at what lies before.  A run that goes on where the last one ended
- * begins at the last datapoint read, of which "skip" (counting those of equal
- * time) make nothing again, and notes in the sources how far it has read.
+ * looks back at what lies before.  One that goes on notes in the sources how far
+ * it has read them; it may begin at a datapoint that has been read, of which
+ * "skip" (counting those of equal time) make nothing again.  A run that only
+ * checks does not warn.
+ *
+ * Of an operator that joins its sources, "from" and "to" are the start of a bucket
+ * of the derived stream and the end of one; and where a run is limited, by "to",
+ * it is the caller who notes how far it has read.
  */
 typedef struct DeriveRun
 {
@@ -24,6 +29,7 @@ typedef struct DeriveRun
 	StreamTime	from;
 	StreamTime	to;
 	bool		forward;
+	bool		quiet;
 	int			skip;
 
 	/* Takes what the run makes; values are copied. */

@@ -58,8 +58,6 @@ typedef struct LevelChanges
 {
 	int			count;
 	SourceChange changes[GRANULARITY_COUNT];
-	TimeRange  *ranges[GRANULARITY_COUNT];
-	int			nranges[GRANULARITY_COUNT];
 } LevelChanges;
 
 /*
@@ -375,39 +373,18 @@ MakeBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTi
 }
 
 /*
- * Adds a range, [from, to) of a level's bucket starts, to the changes; with
- * "redone" it lies among what was there before.
+ * Adds a level that has new buckets, or other ones than before, to the changes.
  */
 static void
-NoteChange(LevelChanges *changes, const StreamDef *def, Granularity level, StreamTime from,
-		   StreamTime to, bool redone)
+NoteChange(LevelChanges *changes, const StreamDef *def, Granularity level)
 {
-	TimeRange **ranges = &changes->ranges[level];
-	int		   *nranges = &changes->nranges[level];
-	SourceChange *change = NULL;
-
 	for (int i = 0; i < changes->count; i++)
 	{
 		if (changes->changes[i].level == level)
-			change = &changes->changes[i];
+			return;
 	}
-	if (change == NULL)
-	{
-		change = &changes->changes[changes->count++];
-		memset(change, 0, sizeof(*change));
-		change->source = def->id;
-		change->level = level;
-	}
-
-	if (!redone)
-		return;
-	*ranges = *ranges == NULL ? palloc(sizeof(TimeRange)) :
-		repalloc(*ranges, sizeof(TimeRange) * (*nranges + 1));
-	(*ranges)[*nranges].from = from;
-	(*ranges)[*nranges].to = to - 1;
-	(*nranges)++;
-	change->ranges = *ranges;
-	change->nranges = *nranges;
+	changes->changes[changes->count].source = def->id;
+	changes->changes[changes->count++].level = level;
 }
 
 /*
@@ -469,15 +446,14 @@ RedoRange(const StreamHead *head, const StreamProgress *progress, TimeRange rang
 				for (int n = 0; n < REDO_BUCKETS && end < to; n++)
 					end = BucketEnd(level, end);
 				buckets = MakeBuckets(head, level, position, end);
-				DeleteFromBlocks(&def->id, level, position, end - 1);
-				InsertIntoBlocks(&def->id, level, buckets, 0, buckets->count);
+				ReplaceBuckets(head, level, position, end, buckets);
 			}
 
 			MemoryContextSwitchTo(old_context);
 			MemoryContextReset(context);
 			position = end;
 		}
-		NoteChange(changes, def, level, from, to, true);
+		NoteChange(changes, def, level);
 	}
 
 	MemoryContextDelete(context);
@@ -495,6 +471,7 @@ CheckProgress(const StreamDef *def, StreamProgress *progress)
 		Granularity level = (Granularity) i;
 		StreamTime	finer = progress->until[level - 1];
 		StreamTime	possible = finer == STREAM_TIME_NONE ? STREAM_TIME_NONE : BucketStart(level, finer);
+		TimeRange	gone;
 
 		if (progress->until[level] <= possible)
 			continue;
@@ -505,7 +482,10 @@ CheckProgress(const StreamDef *def, StreamProgress *progress)
 						StreamIdToString(&def->id), GranularityName(level),
 						GranularityName((Granularity) (level - 1))),
 				 errdetail("The coarser granularity is downsampled again from where the finer one ends.")));
-		DeleteFromBlocks(&def->id, level, Max(possible, STREAM_TIME_MIN), STREAM_TIME_MAX);
+		gone.from = Max(possible, STREAM_TIME_MIN);
+		gone.to = STREAM_TIME_MAX;
+		DeleteFromBlocks(&def->id, level, gone.from, gone.to);
+		NoteChanges(&def->id, level, &gone, 1);
 		progress->until[level] = possible;
 	}
 }
@@ -574,7 +554,7 @@ CloseLevels(const StreamHead *head, StreamProgress *progress, StreamTime *from,
 			continue;
 		closed->next[level].from = from[level];
 		closed->next[level].to = close_until[level];
-		NoteChange(changes, def, (Granularity) level, from[level], close_until[level], false);
+		NoteChange(changes, def, (Granularity) level);
 		from[level] = progress->until[level] = close_until[level];
 	}
 }
@@ -646,7 +626,7 @@ RedoLateBuckets(StreamHead *head, StreamProgress *progress, int max_blocks, Clos
 
 		if (old == new)
 			continue;
-		NoteChange(changes, def, level, Min(old, new), Max(old, new), true);
+		NoteChange(changes, def, level);
 		if (new < old)
 		{
 			closed->front[level].from = new;

@@ -293,7 +293,7 @@ ds_downsample_streams(PG_FUNCTION_ARGS)
 static bool
 BackprocessOne(const pg_uuid_t *id, void *state)
 {
-	return DeriveStream(id, 0, NULL) != DERIVE_NOTHING;
+	return DeriveStream(id, 0, true, NULL) != DERIVE_NOTHING;
 }
 
 /*
@@ -366,8 +366,9 @@ BackprocessWithSources(BackprocessRequest *request, const pg_uuid_t *id)
 /*
  * ds_backprocess_streams(query_tags jsonb) returns bigint
  *
- * Brings the matching derived streams up to date with their sources, and
- * returns how many were not.
+ * Brings the matching derived streams up to date with their sources, puts right
+ * what differs from what these give, and returns how many streams were not as they
+ * should be.
  */
 Datum
 ds_backprocess_streams(PG_FUNCTION_ARGS)

@@ -428,13 +428,17 @@ LastValue(const StreamDef *def, Granularity level, StreamTime until)
 	return t;
 }
 
+/* The time of the last datapoint, or in the last bucket, that has been read of a source */
+#define LAST_READ \
+	"CASE WHEN read_count OPERATOR(pg_catalog.>) 0 THEN read_until" \
+	" ELSE read_until OPERATOR(pg_catalog.-) '1 ms'::pg_catalog.interval END"
+
 /* Attributes of the query of NeededFrom() */
-#define NEEDED_DERIVE_OP	1
-#define NEEDED_BEHIND		2
-#define NEEDED_REDERIVES	3
-#define NEEDED_FOLLOWED		4
-#define NEEDED_READ_UNTIL	5
-#define NEEDED_FOLLOWS_UNTIL	6
+#define NEEDED_STREAM		1
+#define NEEDED_DERIVE_OP	2
+#define NEEDED_FOLLOWED		3
+#define NEEDED_LAST_READ	4
+#define NEEDED_FOLLOWED_READ	5
 
 /*
  * The time from which on a derived stream, in a row of the query of
@@ -448,20 +452,20 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
 	int			derive_op = name != NULL ? FindDeriveOperator(name, strlen(name)) : -1;
 	bool		joins = derive_op >= 0 && DeriveOperators[derive_op].joins_sources;
 	bool		isnull;
-	Datum		read_until = SPI_getbinval(tuple, desc, NEEDED_READ_UNTIL, &isnull);
+	Datum		read_until = SPI_getbinval(tuple, desc, NEEDED_LAST_READ, &isnull);
 	bool		unread = isnull;
-	Datum		follows_until = SPI_getbinval(tuple, desc, NEEDED_FOLLOWS_UNTIL, &isnull);
+	Datum		follows_until = SPI_getbinval(tuple, desc, NEEDED_FOLLOWED_READ, &isnull);
 	bool		unfollowed = isnull;
+	StreamTime	unsettled_from =
+		UnsettledFrom(DatumGetUUIDP(SPI_getbinval(tuple, desc, NEEDED_STREAM, &isnull)));
 	StreamTime	from;
 
-	if (DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_REDERIVES, &isnull)))
-		return STREAM_TIME_MIN;
-	if (joins && !head->undelivered && !DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_BEHIND, &isnull)))
+	if (joins && unsettled_from == STREAM_TIME_MAX)
 		return STREAM_TIME_MAX;
 	if (unread || (!joins && unfollowed))
 		return STREAM_TIME_MIN;
 
-	from = StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until));
+	from = Min(unsettled_from, StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until)));
 	if (!joins)
 		from = Min(from, StreamTimeFromTimestampClamped(DatumGetTimestampTz(follows_until)));
 	if (!joins && DatumGetBool(SPI_getbinval(tuple, desc, NEEDED_FOLLOWED, &isnull)))
@@ -476,7 +480,8 @@ NeededByDerived(const StreamHead *head, Granularity level, HeapTuple tuple, Tupl
  * need what is there, with the newest snapshot.
  *
  * What is to be derived again may need anything.  A stream that has fallen
- * behind, or is about to be told so, needs what it has not read.  Operators
+ * behind, or is about to be told so, needs what it has not read, and what comes
+ * with that of other sources, which may be behind themselves.  Operators
  * that do not join their sources look back: at the last value of the source
  * that they follow, and at all that the others have had since.  A join does not
  * wait for a source that sends nothing, as it may never do so again.
@@ -495,13 +500,11 @@ NeededFrom(const StreamHead *head, Granularity level)
 	values[1] = CStringGetTextDatum(GranularityName(level));
 	BeginLatestSnapshot();
 	nderived = RunSavedQuery(&slot,
-							 "SELECT s.derive_op, COALESCE(p.behind, true),"
-							 " COALESCE(NOT pg_catalog.isempty(p.rederive), true),"
-							 " f.\"position\" OPERATOR(pg_catalog.=) d.\"position\", d.read_until, f.read_until"
-							 " FROM datastream.sources d"
-							 " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) d.stream_id"
+							 "SELECT d.stream_id, s.derive_op,"
+							 " f.\"position\" OPERATOR(pg_catalog.=) d.\"position\", d.last_read, f.last_read"
+							 " FROM (SELECT *, " LAST_READ " AS last_read FROM datastream.sources) d"
 							 " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) d.stream_id"
-							 " CROSS JOIN LATERAL (SELECT l.\"position\", l.read_until FROM datastream.sources l"
+							 " CROSS JOIN LATERAL (SELECT l.\"position\", " LAST_READ " AS last_read FROM datastream.sources l"
 							 " WHERE l.stream_id OPERATOR(pg_catalog.=) d.stream_id"
 							 " ORDER BY l.\"position\" DESC LIMIT 1) f"
 							 " WHERE d.source_id OPERATOR(pg_catalog.=) $1"

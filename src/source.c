@@ -41,12 +41,60 @@ struct SourceReader
 	BucketState state;
 	StreamTime	bucket;
 	StreamTime	bucket_end;
+	StreamTime	closed_until;	/* or STREAM_TIME_NONE */
 };
 
-static bool
+/*
+ * Whether a source is read at a lower granularity.
+ */
+bool
 ReadsBuckets(const Source *source)
 {
 	return source->granularity != source->def.highest;
+}
+
+/*
+ * Notes that a source has been read up to the datapoint at "t", which comes
+ * behind all that had been read before.
+ */
+void
+NoteRead(Source *source, StreamTime t)
+{
+	if (ReadsBuckets(source))
+	{
+		source->read_until = BucketEnd(source->granularity, t);
+		source->read_count = 0;
+	}
+	else if (source->read_until == t)
+		source->read_count++;
+	else
+	{
+		source->read_until = t;
+		source->read_count = 1;
+	}
+}
+
+/*
+ * Notes that all of a source before a time, and so many datapoints at it, have been
+ * read, unless more has been.
+ */
+void
+AdvanceSource(Source *source, StreamTime t, int count)
+{
+	if (t < source->read_until || (t == source->read_until && count <= source->read_count))
+		return;
+	source->read_until = t;
+	source->read_count = count;
+}
+
+/*
+ * Whether a change of a source at a time concerns what has been read of it.
+ */
+bool
+HasRead(const Source *source, StreamTime t)
+{
+	return source->read_until != STREAM_TIME_NONE &&
+		(source->read_count > 0 ? t <= source->read_until : t < source->read_until);
 }
 
 /*
@@ -130,10 +178,14 @@ BeginSource(const Source *source, StreamTime from, StreamTime to)
 	if (ReadsBuckets(source))
 	{
 		InitBucket(&reader->state, &source->def, reader->context);
+		reader->closed_until = STREAM_TIME_NONE;
 		if (!ClosedBucketRange(source, &reader->bucket, &reader->bucket_end))
 			reader->bucket = reader->bucket_end = STREAM_TIME_MAX;
 		else
+		{
 			reader->bucket = Max(reader->bucket, BucketStart(source->granularity, from));
+			reader->closed_until = reader->bucket_end;
+		}
 		reader->bucket_end = Min(reader->bucket_end, to + 1);
 	}
 	else
@@ -253,6 +305,28 @@ SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Value *value)
 	}
 
 	return false;
+}
+
+/*
+ * Notes that a source has been read to its end, as far as a reader of it without
+ * a limit shows that; for those who do not mind how many datapoints there are at
+ * its latest time.
+ */
+void
+NoteReadToEnd(Source *source, const SourceReader *reader)
+{
+	StreamTime	latest = STREAM_TIME_NONE;
+
+	if (ReadsBuckets(source))
+		latest = reader->closed_until;
+	else if (reader->head_rows->count > 0)
+		latest = reader->head_rows->times[reader->head_rows->count - 1];
+	else if (!LastBlockUntil(&source->def.id, source->def.highest, &latest))
+		latest = STREAM_TIME_NONE;
+
+	/* Nobody knows here whether there is anything at the origin. */
+	AdvanceSource(source, Max(latest, source->origin),
+				  !ReadsBuckets(source) && latest > source->origin ? 1 : 0);
 }
 
 /*
@@ -435,4 +509,57 @@ DerivedReadUntil(const StreamDef *def)
 	SPI_freetuptable(SPI_tuptable);
 
 	return SourcesReadUntil(def, sources, nsources);
+}
+
+/*
+ * The time from which on datapoints of a derived stream may still change or come,
+ * as those of what it derives from, directly or not, may: in order of their
+ * cursors, where something is to be read; STREAM_TIME_MIN, where something is to
+ * be derived again; STREAM_TIME_MAX if there is nothing of that.  With the newest
+ * snapshot.
+ */
+StreamTime
+UnsettledFrom(const pg_uuid_t *derived)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	StreamTime	from = STREAM_TIME_MAX;
+	Granularity coarsest = 0;
+	Datum		values[1];
+	uint64		nunsettled;
+
+	values[0] = UUIDPGetDatum(derived);
+	nunsettled = RunSavedQuery(&slot,
+							   "WITH RECURSIVE upstream AS ("
+							   " SELECT d.stream_id, d.source_id, d.read_until FROM datastream.sources d"
+							   " WHERE d.stream_id OPERATOR(pg_catalog.=) $1"
+							   " UNION"
+							   " SELECT d.stream_id, d.source_id, d.read_until FROM upstream u"
+							   " JOIN datastream.sources d ON d.stream_id OPERATOR(pg_catalog.=) u.source_id)"
+							   " SELECT CASE WHEN NOT x.again THEN u.read_until END,"
+							   " COALESCE(s.highest_granularity, 'years')"
+							   " FROM upstream u"
+							   " LEFT JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) u.stream_id"
+							   " LEFT JOIN datastream.progress p ON p.stream_id OPERATOR(pg_catalog.=) u.stream_id"
+							   " LEFT JOIN datastream.heads h ON h.stream_id OPERATOR(pg_catalog.=) u.source_id"
+							   " CROSS JOIN LATERAL (SELECT COALESCE(p.pending_backprocess, true)"
+							   " OR EXISTS (SELECT FROM datastream.changes c"
+							   " WHERE c.stream_id OPERATOR(pg_catalog.=) u.stream_id) AS again) x"
+							   " WHERE x.again OR (h.latest IS NOT NULL AND (h.undelivered OR p.behind))",
+							   1, argtypes, values, NULL, true);
+	for (uint64 i = 0; i < nunsettled; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		read_until = SPI_getbinval(tuple, desc, 1, &isnull);
+		StreamTime	t = isnull ? STREAM_TIME_MIN : StreamTimeFromTimestampClamped(DatumGetTimestampTz(read_until));
+
+		coarsest = Max(coarsest, StoredGranularity(derived, tuple, desc, 2));
+		from = Min(from, t);
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	/* Datapoints on the way are rounded to the granularities of their streams. */
+	return from == STREAM_TIME_MAX ? from : Max(BucketStart(coarsest, from), STREAM_TIME_MIN);
 }

@@ -11,9 +11,11 @@
 #include "store.h"
 
 /*
- * A source, and how far its derived stream has read it: the first "read_count"
- * of the datapoints at "read_until", and all before.  What is not behind the
- * origin does not exist for the derived stream.
+ * A source, and how far its derived stream has read it: all before "read_until",
+ * and the first "read_count" of the datapoints at it.  At a lower granularity
+ * whole buckets are read, so that "read_until" is where one ends.  What lies
+ * before the origin does not exist for the derived stream, nor do the first
+ * "origin_count" of the datapoints at the origin.
  */
 typedef struct Source
 {
@@ -23,7 +25,7 @@ typedef struct Source
 	Granularity granularity;
 	StreamTime	origin;			/* or STREAM_TIME_NONE */
 	int			origin_count;
-	StreamTime	read_until;		/* or STREAM_TIME_NONE */
+	StreamTime	read_until;		/* or STREAM_TIME_NONE: nothing */
 	int			read_count;
 } Source;
 
@@ -36,8 +38,14 @@ extern void EndSource(SourceReader *reader);
 
 extern StreamTime SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources);
 extern StreamTime DerivedReadUntil(const StreamDef *def);
+extern bool ReadsBuckets(const Source *source);
+extern void NoteRead(Source *source, StreamTime t);
+extern void AdvanceSource(Source *source, StreamTime t, int count);
+extern void NoteReadToEnd(Source *source, const SourceReader *reader);
+extern bool HasRead(const Source *source, StreamTime t);
 
 extern bool LookBack(const Source *source, StreamTime before, bool skip_nulls,
 					 StreamTime *t, Value *value);
+extern StreamTime UnsettledFrom(const pg_uuid_t *derived);
 
 #endif							/* DS_SOURCE_H */

@@ -146,10 +146,14 @@ DeleteStreamStorage(const pg_uuid_t *id)
 	static PlanSlot progress_slot;
 	static PlanSlot failures_slot;
 	static PlanSlot retention_slot;
+	static PlanSlot changes_slot;
 
 	for (int level = 0; level < GRANULARITY_COUNT; level++)
 		DeleteBlocks(id, (Granularity) level);
 
+	RunStreamQuery(&changes_slot,
+				   "DELETE FROM datastream.changes WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   id, false);
 	RunStreamQuery(&retention_slot,
 				   "DELETE FROM datastream.retention WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
@@ -863,6 +867,7 @@ InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 
 	if (from >= to)
 		return;
+	NoteInserted(head, rows, from, to);
 
 	/* What is not older than the head's first datapoint goes into the head. */
 	if (in_head->count > 0)
@@ -892,6 +897,7 @@ InsertDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 void
 DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to)
 {
+	StreamTime	old_latest = head->latest;
 	DataBlock  *rows = head->rows;
 	DataBlock  *kept = CreateBlock(HEAD_ROWS, BlockColumnMask(rows));
 
@@ -911,4 +917,5 @@ DeleteDatapoints(StreamHead *head, StreamTime from, StreamTime to)
 			? latest : STREAM_TIME_NONE;
 		EndLatestSnapshot();
 	}
+	NoteDeleted(head, from, to, old_latest);
 }

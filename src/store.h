@@ -71,11 +71,10 @@ typedef struct TimeRange
 /* The lists of ranges that wait for maintenance */
 typedef enum RangeList
 {
-	RANGES_LATE,				/* to be downsampled again */
-	RANGES_REDERIVE				/* to be derived again */
+	RANGES_LATE					/* to be downsampled again */
 } RangeList;
 
-#define RANGE_LIST_COUNT	(RANGES_REDERIVE + 1)
+#define RANGE_LIST_COUNT	(RANGES_LATE + 1)
 
 /* How far maintenance has come */
 typedef struct StreamProgress
@@ -138,6 +137,28 @@ extern void SaveDerived(const pg_uuid_t *id);
 extern void MarkBehind(const pg_uuid_t *ids, int nids);
 extern void AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges);
 extern void ClearRanges(const pg_uuid_t *id, RangeList list);
+
+/*
+ * What has changed in a stream that others derive from.  Those who write
+ * datapoints and buckets have that noted by these, and nobody else.
+ */
+extern void NoteChanges(const pg_uuid_t *source, Granularity level, const TimeRange *ranges, int nranges);
+extern void NoteInserted(const StreamHead *head, const DataBlock *rows, int from, int to);
+extern void NoteDeleted(const StreamHead *head, StreamTime from, StreamTime to, StreamTime old_latest);
+extern void ReplaceBuckets(const StreamHead *head, Granularity level, StreamTime from, StreamTime to,
+						   const DataBlock *buckets);
+
+/* What is noted for a derived stream: of the source at a position, in its time */
+typedef struct NotedChange
+{
+	pg_uuid_t	id;
+	int			position;
+	TimeRange	range;
+} NotedChange;
+
+extern void NoteChangeFor(const pg_uuid_t *derived, int position, TimeRange range);
+extern int	ReadChanges(const pg_uuid_t *derived, int limit, NotedChange **changes);
+extern void DeleteChanges(const pg_uuid_t *derived, const NotedChange *changes, int nchanges);
 
 /* Rights */
 extern bool StoreIsReadable(Granularity level);

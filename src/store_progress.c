@@ -34,11 +34,11 @@
 
 #define PROGRESS_QUERY \
 	"SELECT downsampled_until, active_at, seen_latest, expired_until, pending_backprocess, behind, " \
-	RANGE_ARRAYS("late") ", " RANGE_ARRAYS("rederive") \
+	RANGE_ARRAYS("late") \
 	" FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1"
 
-#define ADD_RANGES(list, flag) \
-	"UPDATE datastream.progress p SET " flag list " = CASE" \
+#define ADD_RANGES(list) \
+	"UPDATE datastream.progress p SET " list " = CASE" \
 	" WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.unnest(n.ranges)) OPERATOR(pg_catalog.<=) " RANGE_LIST_MAX \
 	" THEN n.ranges ELSE pg_catalog.tstzmultirange(pg_catalog.range_merge(n.ranges)) END" \
 	" FROM (SELECT q.stream_id, q." list " OPERATOR(pg_catalog.+)" \
@@ -307,8 +307,7 @@ AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nran
 {
 	static PlanSlot slots[RANGE_LIST_COUNT];
 	static const char *queries[RANGE_LIST_COUNT] = {
-		[RANGES_LATE] = ADD_RANGES("late", ""),
-		[RANGES_REDERIVE] = ADD_RANGES("rederive", "behind = true, ")
+		[RANGES_LATE] = ADD_RANGES("late")
 	};
 	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID};
 	Datum		values[3];
@@ -332,8 +331,6 @@ AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nran
 	values[2] = PointerGetDatum(construct_array(to, nranges, TIMESTAMPTZOID, sizeof(TimestampTz),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	UpdateProgress(&slots[list], queries[list], 3, argtypes, values, NULL);
-	if (list == RANGES_REDERIVE)
-		NoteWork();
 }
 
 /*
@@ -345,8 +342,6 @@ ClearRanges(const pg_uuid_t *id, RangeList list)
 	static PlanSlot slots[RANGE_LIST_COUNT];
 	static const char *queries[RANGE_LIST_COUNT] = {
 		[RANGES_LATE] = "UPDATE datastream.progress SET late = '{}'"
-		" WHERE stream_id OPERATOR(pg_catalog.=) $1",
-		[RANGES_REDERIVE] = "UPDATE datastream.progress SET rederive = '{}'"
 		" WHERE stream_id OPERATOR(pg_catalog.=) $1"
 	};
 	static const Oid argtypes[] = {UUIDOID};

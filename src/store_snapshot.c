@@ -32,7 +32,7 @@ TableOids(void)
 {
 	static Oid	oids[TABLE_COUNT];
 	static Oid	known_heads = InvalidOid;
-	static const char *const names[] = {"streams", "heads", "progress", "sources"};
+	static const char *const names[] = {"streams", "heads", "progress", "sources", "changes"};
 	Oid			heads = HeadsRelation();
 	Oid			namespace;
 

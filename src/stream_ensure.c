@@ -613,19 +613,16 @@ InsertStream(const StreamRequest *request)
 }
 
 /*
- * Inserts one source of a new stream.  What lies before "origin" is ignored by
- * the stream, what lies before "position" has been read; NULL for nothing.
+ * Inserts one source of a new stream, for which there is nothing until the origin;
+ * NULL for the beginning.
  */
 static void
-InsertSource(const pg_uuid_t *id, int number, const DeriveSource *source,
-			 const SourcePosition *origin, const SourcePosition *position)
+InsertSource(const pg_uuid_t *id, int number, const DeriveSource *source, const SourcePosition *origin)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {
-		UUIDOID, INT4OID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID, INT4OID
-	};
-	Datum		values[9] = {0};
-	char		nulls[9];
+	static const Oid argtypes[] = {UUIDOID, INT4OID, UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT4OID};
+	Datum		values[7] = {0};
+	char		nulls[7];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = UUIDPGetDatum(id);
@@ -645,25 +642,20 @@ InsertSource(const pg_uuid_t *id, int number, const DeriveSource *source,
 	else
 		nulls[5] = 'n';
 
-	if (position != NULL && position->t != STREAM_TIME_NONE)
-	{
-		values[7] = TimestampTzGetDatum(TimestampFromStreamTime(position->t));
-		values[8] = Int32GetDatum(position->count);
-	}
-	else
-		nulls[7] = 'n';
-
 	RunSavedQuery(&slot,
 				  "INSERT INTO datastream.sources (stream_id, \"position\", source_id, name, granularity,"
-				  " origin, origin_count, read_until, read_count)"
-				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-				  9, argtypes, values, nulls, false);
+				  " origin, origin_count, read_until)"
+				  " VALUES ($1, $2, $3, $4, $5, $6, $7, $6)",
+				  7, argtypes, values, nulls, false);
 }
 
 /*
  * Inserts the sources of a new stream that starts with what is appended to them
  * from now on.  An operator that joins its sources starts after the last
  * datapoint of all, so that it never joins a new datapoint with an old one.
+ *
+ * How many datapoints a derived source has at its latest time may change when they
+ * are made again: there is nothing of it until behind that.
  */
 static void
 InsertSourcesFromNow(const StreamRequest *request, const SourcePosition *positions)
@@ -675,11 +667,14 @@ InsertSourcesFromNow(const StreamRequest *request, const SourcePosition *positio
 
 	for (int i = 0; i < request->nsources; i++)
 	{
+		const DeriveSource *source = &request->sources[i];
 		SourcePosition origin = positions[i];
 
 		if (DeriveOperators[request->def.derive_op].joins_sources && origin.t != last.t)
 			origin = last;
-		InsertSource(&request->def.id, i, &request->sources[i], &origin, &positions[i]);
+		else if (source->def.derive_op >= 0 && source->granularity == source->def.highest)
+			origin.count = PG_INT32_MAX;
+		InsertSource(&request->def.id, i, source, &origin);
 	}
 }
 
@@ -710,7 +705,7 @@ CreateStream(StreamRequest *request)
 	else
 	{
 		for (int i = 0; i < request->nsources; i++)
-			InsertSource(&request->def.id, i, &request->sources[i], NULL, NULL);
+			InsertSource(&request->def.id, i, &request->sources[i], NULL);
 	}
 }
 

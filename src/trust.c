@@ -100,6 +100,7 @@ static const struct
 	{"heads", USE_DATA},		/* whose lock is that of the worker */
 	{"streams", USE_READ},
 	{"sources", USE_DATA},
+	{"changes", USE_DATA},
 	{"progress", USE_DATA},
 	{"retention", USE_DATA},
 	{"datapoints_milliseconds", USE_DATA},

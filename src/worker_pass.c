@@ -201,7 +201,7 @@ DeriveBehind(WorkerPass *pass, const pg_uuid_t *id)
 	if (!LockDerivedStreams(id, 1, true) || !StreamIsBehind(id))
 		return;
 
-	outcome = DeriveStream(id, DERIVE_BLOCKS, &pass->done.datapoints);
+	outcome = DeriveStream(id, DERIVE_BLOCKS, false, &pass->done.datapoints);
 	pass->done.visits++;
 	if (outcome != DERIVE_MORE)
 		pass->done.streams++;

@@ -193,6 +193,105 @@ SELECT FROM ds_downsample_streams();
 SELECT count(*), count(v) FROM ds_get_data(stream('gap slope'), 'minutes');
 SELECT t, v FROM ds_get_data(stream('gap slope'), 'minutes') LIMIT 2;
 
+-- A late datapoint in a bucket that has been read: the first one of the hour counts.
+SELECT ds_ensure_stream('{"name": "h"}', highest_granularity => 'hours') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "h sum"}', highest_granularity => 'hours', derive_op => 'sum', derive_from => jsonb_build_array(stream('h'))) IS NOT NULL AS made;
+SELECT FROM ds_append(stream('h'), 37, at(1500));
+SELECT FROM ds_append(stream('h'), 27, at(1020), check_timestamp => false);
+SELECT t, v FROM ds_get_data(stream('h sum'), 'hours');
+SELECT ds_backprocess_streams('{"name": "h sum"}');
+
+-- A source whose only datapoint goes away
+SELECT ds_ensure_stream('{"name": "h counter"}', highest_granularity => 'hours') IS NOT NULL
+	AND ds_ensure_stream('{"name": "h resets"}', highest_granularity => 'hours', value_type => 'nominal') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "h rate"}', highest_granularity => 'hours', derive_op => 'counter_derivative', derive_from =>
+	jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', stream('h resets')), stream('h counter'))) IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "h rate sum"}', highest_granularity => 'hours', derive_op => 'sum', derive_from => jsonb_build_array(stream('h rate'))) IS NOT NULL AS made;
+SELECT FROM ds_append(stream('h counter'), 0, at(600));
+SELECT FROM ds_append(stream('h counter'), 3600, at(4200));
+SELECT t, v FROM ds_get_data(stream('h rate sum'), 'hours');
+SELECT FROM ds_append(stream('h resets'), 'true'::jsonb, at(3900));
+SELECT t, v FROM ds_get_data(stream('h rate'), 'hours') UNION ALL SELECT t, v FROM ds_get_data(stream('h rate sum'), 'hours');
+-- What comes then lies before that.
+SELECT FROM ds_append(stream('h counter'), 1800, at(2400), check_timestamp => false);
+SELECT t, v FROM ds_get_data(stream('h rate'), 'hours') UNION ALL SELECT t, v FROM ds_get_data(stream('h rate sum'), 'hours');
+
+-- Other datapoints at the time that has been read until
+SELECT ds_ensure_stream('{"name": "e data"}') IS NOT NULL AND ds_ensure_stream('{"name": "e other"}') IS NOT NULL
+	AND ds_ensure_stream('{"name": "e resets"}', value_type => 'nominal') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "e rate"}', derive_op => 'counter_derivative', derive_from =>
+	jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', stream('e resets')), stream('e data'))) IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "e sum"}', derive_op => 'sum', derive_from => jsonb_build_array(stream('e rate'), stream('e other'))) IS NOT NULL AS made;
+SELECT FROM ds_append(stream('e data'), 1, at(0));
+SELECT FROM ds_append(stream('e data'), 41, at(1));
+SELECT FROM ds_append(stream('e other'), 25, at(1));
+SELECT FROM ds_append(stream('e resets'), 'true'::jsonb, at(1));
+SELECT FROM ds_append(stream('e data'), NULL::float8, at(1));
+SELECT vals('e rate'), vals('e sum');
+
+-- A bucket in front of the first one, and the empty ones between
+SELECT ds_ensure_stream('{"name": "front"}') IS NOT NULL AS made;
+SELECT ds_ensure_stream('{"name": "front sum"}', highest_granularity => '10seconds', derive_op => 'sum', derive_from =>
+	jsonb_build_array(jsonb_build_object('stream', stream('front'), 'granularity', '10seconds'))) IS NOT NULL AS made;
+SELECT FROM ds_append(stream('front'), 1, at(0));
+SELECT FROM ds_append(stream('front'), 2, at(10));
+SELECT FROM ds_downsample_streams();
+SELECT vals('front sum', '10seconds');
+\set VERBOSITY sqlstate
+SELECT FROM ds_append(stream('front'), 3, at(-30), check_timestamp => false);
+\set VERBOSITY default
+SELECT FROM ds_downsample_streams();
+SELECT t, v FROM ds_get_data(stream('front sum'), '10seconds');
+
+-- Whatever happens to a derived stream, ds_backprocess_streams() mends it.
+CREATE FUNCTION long_slope() RETURNS text LANGUAGE sql
+RETURN (SELECT concat_ws(' ', count(*), count(DISTINCT t), min(t), max(t), sum(value), sum(value * extract(epoch FROM t - at(0))::int)) FROM ds_get_series(stream('long slope'), 'seconds'));
+CREATE FUNCTION long_buckets() RETURNS text LANGUAGE sql
+RETURN (SELECT concat_ws(' ', count(*), min(t), max(t), sum(count), sum(sum)) FROM ds_get_series(stream('long slope'), 'minutes'));
+SELECT ds_ensure_stream('{"name": "long twice"}', derive_op => 'sum', derive_from => jsonb_build_array(stream('long slope'), stream('long slope'))) IS NOT NULL AS made;
+SELECT ds_backprocess_streams();
+SELECT FROM ds_downsample_streams();
+SELECT long_slope() AS slope, long_buckets() AS buckets \gset
+CREATE PROCEDURE mend(damage text) LANGUAGE plpgsql AS $$
+DECLARE
+	slope text := long_slope();
+	buckets text := long_buckets();
+	twice text := (SELECT concat_ws(' ', count(*), sum(value)) FROM ds_get_series(stream('long twice'), 'seconds'));
+BEGIN
+	EXECUTE damage USING stream('long slope'), stream('long');
+	RAISE NOTICE '%', CASE long_slope() WHEN slope THEN 'as before' ELSE 'damaged' END;
+	RAISE NOTICE '% mended, then %', ds_backprocess_streams('{"name": "long slope"}'), ds_backprocess_streams('{"name": "long slope"}');
+	PERFORM ds_downsample_streams();
+	IF (long_slope(), long_buckets(), (SELECT concat_ws(' ', count(*), sum(value)) FROM ds_get_series(stream('long twice'), 'seconds'))) IS DISTINCT FROM (slope, buckets, twice) THEN
+		RAISE EXCEPTION '% instead of %, % instead of %', long_slope(), slope, long_buckets(), buckets;
+	END IF;
+END
+$$;
+CALL mend('DELETE FROM datastream.datapoints_seconds WHERE stream_id = $1');
+CALL mend('DELETE FROM datastream.datapoints_seconds WHERE stream_id = $1 AND start = (SELECT min(start) FROM datastream.datapoints_seconds WHERE stream_id = $1)');
+CALL mend('DELETE FROM datastream.datapoints_seconds WHERE stream_id = $1 AND start BETWEEN at(1500) AND at(4500)');
+CALL mend('UPDATE datastream.heads SET head = NULL WHERE stream_id = $1');
+CALL mend('UPDATE datastream.heads SET head = NULL, latest = NULL WHERE stream_id = $1');
+CALL mend('UPDATE datastream.heads SET head = (SELECT head FROM datastream.heads WHERE stream_id = $2) WHERE stream_id = $1');
+CALL mend('UPDATE datastream.datapoints_seconds d SET start = s.start, until = s.until, block = s.block FROM datastream.datapoints_seconds s
+	WHERE d.stream_id = $1 AND s.stream_id = $2 AND s.start = d.start - interval ''1 s'' AND s.count = d.count');
+CALL mend('UPDATE datastream.sources SET read_until = at(20000), read_count = 3 WHERE stream_id = $1');
+CALL mend('UPDATE datastream.sources SET read_until = at(100), read_count = 1 WHERE stream_id = $1');
+-- What is right is not written again.
+SELECT sum(hashtextextended(d::text || d.ctid, 0)) AS state FROM datastream.datapoints_seconds d \gset
+SELECT ds_backprocess_streams();
+SELECT sum(hashtextextended(d::text || d.ctid, 0)) = :state AS untouched FROM datastream.datapoints_seconds d;
+-- What can no longer be derived stays.
+SELECT ds_set_retention('{"name": "long"}', 'seconds', '1 day'), ds_set_retention('{"name": "long"}', '10seconds', '1 day');
+SELECT ds_apply_retention() > 5000 AS deleted;
+SELECT min(t) > at(5000) AS deleted FROM ds_get_data(stream('long'), 'seconds');
+SELECT ds_backprocess_streams();
+SELECT long_slope() = :'slope' AS same;
+DELETE FROM datastream.datapoints_seconds WHERE stream_id = stream('long slope') AND start > at(1000);
+SELECT ds_backprocess_streams();
+SELECT min(t) = at(1) AS first, max(t) = at(9999) AS last, count(*) BETWEEN 1001 AND 9000 AS some, bool_and(value = 2 * extract(epoch FROM t - at(0)) - 1) AS right
+FROM ds_get_series(stream('long slope'), 'seconds');
+
 -- A stream that others derive from stays.
 SELECT raises($$SELECT ds_delete_streams('{"name": "uptime"}')$$);
 SELECT raises($$SELECT ds_delete_streams('{"name": "resets"}')$$);
@@ -201,5 +300,5 @@ SELECT ds_delete_streams('{"name": "rate without"}');
 SELECT ds_delete_streams('{"name": "resets"}');
 SELECT ds_delete_streams() > 0 AS all_deleted;
 SELECT count(*) FROM ds_find_streams();
-DROP FUNCTION at, vals, derive_all, derived;
-DROP PROCEDURE check_property;
+DROP FUNCTION at, vals, derive_all, derived, long_slope, long_buckets;
+DROP PROCEDURE check_property, mend;

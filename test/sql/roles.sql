@@ -116,6 +116,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA datastream TO regress_datastream_role;
 SET client_min_messages = error;
 SELECT name, try_as('regress_datastream_role', operation) FROM operations ORDER BY n;
 GRANT UPDATE ON datastream.heads, datastream.sources, datastream.progress, datastream.retention TO regress_datastream_role;
+GRANT INSERT, DELETE ON datastream.changes TO regress_datastream_role;
 SELECT format('GRANT INSERT, UPDATE, DELETE ON datastream.%I TO regress_datastream_role', tablename) FROM pg_tables
 WHERE schemaname = 'datastream' AND tablename LIKE 'datapoints\_%' ORDER BY 1 \gexec
 SELECT name, try_as('regress_datastream_role', operation) FROM operations ORDER BY n;

@@ -73,9 +73,12 @@ sub create_checks
 	$node->safe_psql(
 		$db, q{
 		CREATE SCHEMA test;
-		CREATE FUNCTION test.waiting() RETURNS bigint LANGUAGE sql STABLE AS $$
-			SELECT (SELECT count(*) FROM datastream.heads WHERE due OR undelivered)
-				+ (SELECT count(*) FROM datastream.progress WHERE behind OR pending_backprocess OR late <> '{}' OR rederive <> '{}')
+		CREATE FUNCTION test.waiting() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+		BEGIN
+			RETURN (SELECT count(*) FROM datastream.heads WHERE due OR undelivered)
+				+ (SELECT count(*) FROM datastream.progress WHERE behind OR pending_backprocess OR late <> '{}')
+				+ (SELECT count(*) FROM datastream.changes);
+		END
 		$$;
 		CREATE FUNCTION test.stream(name text) RETURNS uuid LANGUAGE sql STABLE AS
 			$$ SELECT stream_id FROM ds_find_streams(jsonb_build_object('name', name)) $$;
