@@ -477,38 +477,57 @@ SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources)
 }
 
 /*
- * The same for the cursors that are stored, with the newest snapshot.  The
- * derived stream must be locked.
+ * Until when a derived stream has all that its sources will make, by the cursors
+ * that are stored, with the newest snapshot; STREAM_TIME_NONE if one has not been
+ * read yet.
+ *
+ * A source that is derived itself, and has been read to its end, has nothing more
+ * until where its own sources have been read, and so on: it may be one of rare
+ * events.
  */
 StreamTime
-DerivedReadUntil(const StreamDef *def)
+DerivedReadUntil(const pg_uuid_t *id)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {UUIDOID};
-	Datum		values[1];
-	Source	   *sources;
-	int			nsources;
+	static const Oid argtypes[] = {UUIDOID, TEXTARRAYOID};
+	StreamTime	until = STREAM_TIME_NONE;
+	Datum		values[2];
+	Datum		result;
+	bool		isnull;
 
-	values[0] = UUIDPGetDatum(&def->id);
+#define COUNTS(derived) \
+	"(" derived ".derive_op OPERATOR(pg_catalog.=) ANY ($2) OR NOT EXISTS (SELECT FROM datastream.sources n" \
+	" WHERE n.stream_id OPERATOR(pg_catalog.=) d.stream_id AND n.\"position\" OPERATOR(pg_catalog.>) d.\"position\"))"
+#define READ_TO_END \
+	"s.stream_id OPERATOR(pg_catalog.=) u.source_id AND s.derive_op IS NOT NULL" \
+	" AND s.highest_granularity OPERATOR(pg_catalog.=) u.granularity" \
+	" AND h.stream_id OPERATOR(pg_catalog.=) u.source_id AND h.latest OPERATOR(pg_catalog.<=) u.read_until"
+
+	values[0] = UUIDPGetDatum(id);
+	values[1] = JoiningOperators();
 	BeginLatestSnapshot();
-	nsources = (int) RunSavedQuery(&slot,
-								   "SELECT d.read_until FROM datastream.sources d"
-								   " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 ORDER BY d.\"position\"",
-								   1, argtypes, values, NULL, true);
+	RunSavedQuery(&slot,
+				  "WITH RECURSIVE upstream AS ("
+				  " SELECT d.source_id, d.granularity, d.read_until"
+				  " FROM datastream.sources d JOIN datastream.streams s"
+				  " ON s.stream_id OPERATOR(pg_catalog.=) d.stream_id"
+				  " WHERE d.stream_id OPERATOR(pg_catalog.=) $1 AND " COUNTS("s")
+				  " UNION"
+				  " SELECT d.source_id, d.granularity, d.read_until"
+				  " FROM upstream u JOIN datastream.streams s ON true JOIN datastream.heads h ON " READ_TO_END
+				  " JOIN datastream.sources d ON d.stream_id OPERATOR(pg_catalog.=) s.stream_id"
+				  " WHERE " COUNTS("s") ")"
+				  " SELECT pg_catalog.min(COALESCE(u.read_until, '-infinity')) FROM upstream u"
+				  " WHERE NOT EXISTS (SELECT FROM datastream.streams s, datastream.heads h WHERE " READ_TO_END ")",
+				  2, argtypes, values, NULL, true);
 	EndLatestSnapshot();
 
-	sources = palloc0(sizeof(Source) * (nsources + 1));
-	for (int i = 0; i < nsources; i++)
-	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		sources[i].read_until = isnull ? STREAM_TIME_NONE
-			: StreamTimeFromTimestampClamped(DatumGetTimestampTz(value));
-	}
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull && !TIMESTAMP_IS_NOBEGIN(DatumGetTimestampTz(result)))
+		until = StreamTimeFromTimestampClamped(DatumGetTimestampTz(result));
 	SPI_freetuptable(SPI_tuptable);
 
-	return SourcesReadUntil(def, sources, nsources);
+	return until;
 }
 
 /*

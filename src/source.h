@@ -37,7 +37,7 @@ extern bool SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Va
 extern void EndSource(SourceReader *reader);
 
 extern StreamTime SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources);
-extern StreamTime DerivedReadUntil(const StreamDef *def);
+extern StreamTime DerivedReadUntil(const pg_uuid_t *id);
 extern bool ReadsBuckets(const Source *source);
 extern void NoteRead(Source *source, StreamTime t);
 extern void AdvanceSource(Source *source, StreamTime t, int count);

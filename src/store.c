@@ -169,51 +169,6 @@ DeleteStreamStorage(const pg_uuid_t *id)
 }
 
 /*
- * Whether a derived stream's sources have been read beyond its bucket in work.
- */
-static bool
-SourcesArePast(const pg_uuid_t *id)
-{
-	static PlanSlot slot;
-	bool		past;
-
-	RunStreamQuery(&slot,
-				   "SELECT 1 FROM datastream.heads h JOIN datastream.sources d"
-				   " ON d.stream_id OPERATOR(pg_catalog.=) h.stream_id"
-				   " AND d.read_until OPERATOR(pg_catalog.>=) h.close_at"
-				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
-				   id, false);
-	past = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-
-	return past;
-}
-
-/*
- * Whether there may be something for maintenance to do with a stream; false too
- * if it is not there.
- */
-bool
-StreamIsDue(const pg_uuid_t *id)
-{
-	static PlanSlot slot;
-	bool		due;
-	bool		derived;
-
-	RunStreamQuery(&slot,
-				   "SELECT h.due OR h.latest OPERATOR(pg_catalog.>=) h.close_at, s.derive_op IS NOT NULL"
-				   " FROM datastream.heads h JOIN datastream.streams s"
-				   " ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id"
-				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1",
-				   id, false);
-	due = SPI_processed > 0 && ResultBool(0, 1);
-	derived = SPI_processed > 0 && ResultBool(0, 2);
-	SPI_freetuptable(SPI_tuptable);
-
-	return due || (derived && SourcesArePast(id));
-}
-
-/*
  * Notes that other streams derive from a stream, and locks it until the end of
  * the transaction: an append either came before, or sees the note.
  */

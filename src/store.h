@@ -97,7 +97,6 @@ typedef struct StreamProgress
 extern void CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess);
 extern void DeleteStreamStorage(const pg_uuid_t *id);
 extern bool LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
-extern bool StreamIsDue(const pg_uuid_t *id);
 extern void MarkContributes(const pg_uuid_t *source);
 extern void ClearContributes(const pg_uuid_t *source);
 extern bool StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest);

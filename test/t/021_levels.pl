@@ -29,16 +29,19 @@ $node->safe_psql(
 
 	-- The streams of a history, with the time over which their datapoints are
 	-- spread; what they should have; and until when each level should be closed
-	CREATE TABLE test.streams (id uuid, highest int, unit text, source uuid, base timestamptz, span interval, first timestamptz, complete timestamptz);
+	CREATE TABLE test.streams (id uuid, highest int, unit text, source uuid, other boolean NOT NULL DEFAULT false, base timestamptz, span interval, first timestamptz, complete timestamptz);
 	CREATE TABLE test.datapoints (id uuid, n bigserial, t timestamptz, v int);
 	CREATE TABLE test.closed (id uuid, n int, until timestamptz);
 
-	-- What a stream should have: what was appended, or 1 at each fall of its source
+	-- What a stream should have: what was appended, or 1 at each fall of its source;
+	-- of other derived streams, what they have
 	CREATE FUNCTION test.datapoints(stream uuid) RETURNS TABLE (t timestamptz, v int) LANGUAGE sql STABLE AS $$
 		SELECT t, v FROM test.datapoints WHERE id = stream
 		UNION ALL
 		SELECT t, 1 FROM (SELECT t, v, lag(v) OVER (ORDER BY t, n) AS before FROM test.streams s JOIN test.datapoints d ON d.id = s.source WHERE s.id = stream AND v IS NOT NULL) d
-			WHERE v < before
+			WHERE v < before AND NOT EXISTS (SELECT FROM test.streams s WHERE s.id = stream AND s.other)
+		UNION ALL
+		SELECT d.t, (d.v::float8 * 1000)::int FROM test.streams s JOIN test.level l ON l.n = s.highest, ds_get_data(s.id, l.granularity) d WHERE s.id = stream AND s.other
 	$$;
 
 	-- Where the streams begin, and until when they are complete
@@ -154,7 +157,7 @@ $node->safe_psql(
 		s record;
 		kept_from timestamptz;
 	BEGIN
-		FOR s IN SELECT x.*, l.n, granularity, width, c.until, ds_round(granularity, x.first) AS first_bucket, f.downsampled_until, f.value_type
+		FOR s IN SELECT x.*, l.n, granularity, width, c.until, x.other, ds_round(granularity, x.first) AS first_bucket, f.downsampled_until, CASE WHEN NOT other THEN f.value_type END AS value_type
 			FROM test.streams x JOIN ds_find_streams() f ON f.stream_id = x.id JOIN test.level l ON l.n > x.highest,
 				LATERAL (SELECT max(until) AS until FROM test.closed c WHERE c.id = x.id AND c.n = l.n) c
 		LOOP
@@ -164,7 +167,7 @@ $node->safe_psql(
 			kept_from := CASE WHEN EXISTS (SELECT FROM datastream.retention r WHERE r.stream_id = s.id AND r.granularity = s.granularity)
 				THEN coalesce((SELECT t FROM ds_get_data(s.id, s.granularity) LIMIT 1), 'infinity') ELSE '-infinity' END;
 			RETURN QUERY WITH made AS (
-					SELECT t, (v->>'c')::int AS c, (v->>'s')::numeric AS sum, (v->>'l')::numeric AS l, (v->>'u')::numeric AS u, CASE WHEN v->>'c' <> '0' THEN (times->>'a')::timestamptz END AS a
+					SELECT t, (v->>'c')::int AS c, CASE WHEN NOT s.other THEN (v->>'s')::numeric END AS sum, CASE WHEN NOT s.other THEN (v->>'l')::numeric END AS l, CASE WHEN NOT s.other THEN (v->>'u')::numeric END AS u, CASE WHEN v->>'c' <> '0' THEN (times->>'a')::timestamptz END AS a
 					FROM ds_get_data(s.id, s.granularity, "end" => s.first_bucket + 200 * s.width)),
 				right_ones AS (SELECT b.t, count(v)::int, sum(v) FILTER (WHERE s.value_type = 'numeric')::numeric,
 						min(v) FILTER (WHERE s.value_type = 'numeric')::numeric, max(v) FILTER (WHERE s.value_type = 'numeric')::numeric, CASE WHEN count(v) > 0 THEN min(d.t) END
@@ -204,6 +207,18 @@ $node->safe_psql(
 			SELECT ds_ensure_stream(jsonb_build_object('falls', id), highest_granularity => granularity, value_type => 'nominal',
 				derive_op => 'counter_reset', derive_from => to_jsonb(id)), highest, unit, id
 			FROM test.streams JOIN test.level ON n = highest WHERE random() < 0.5 AND NOT limited;
+
+		-- one that makes nothing where its source falls, and one that derives from that
+		FOR s IN SELECT * FROM test.streams WHERE source IS NULL AND random() < 0.3 AND NOT limited LOOP
+			DECLARE
+				granularity text := (SELECT l.granularity FROM test.level l WHERE l.n = s.highest);
+				rises uuid := ds_ensure_stream(jsonb_build_object('rises', s.id), highest_granularity => granularity, derive_op => 'counter_derivative', derive_from => jsonb_build_array(
+					jsonb_build_object('name', 'reset', 'stream', ds_ensure_stream(jsonb_build_object('resets', s.id), highest_granularity => granularity, value_type => 'nominal')), s.id));
+				sum uuid := ds_ensure_stream(jsonb_build_object('sum', s.id), highest_granularity => granularity, derive_op => 'sum', derive_from => to_jsonb(rises));
+			BEGIN
+				INSERT INTO test.streams (id, highest, unit, source, other) SELECT id, s.highest, s.unit, s.id, true FROM unnest(ARRAY[rises, sum]) id;
+			END;
+		END LOOP;
 
 		FOR step IN 1 .. 2 + floor(random() ^ 2 * 14) LOOP
 			SELECT * INTO s FROM test.streams WHERE source IS NULL ORDER BY random() LIMIT 1;
