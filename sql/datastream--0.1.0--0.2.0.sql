@@ -76,6 +76,11 @@ CREATE FUNCTION @extschema@.ds_downsample_streams(query_tags jsonb DEFAULT NULL,
 COMMENT ON FUNCTION @extschema@.ds_downsample_streams(jsonb, timestamptz, boolean, regprocedure, boolean)
 	IS 'close the buckets that are due, at all lower granularities';
 
+-- Since when a stream is due; what has been due until now is not to wait.
+ALTER TABLE datastream.heads ADD COLUMN due_since timestamptz NOT NULL DEFAULT '0001-01-01 00:00:00+00';
+DROP INDEX datastream.heads_due;
+CREATE INDEX heads_due ON datastream.heads (due_since, stream_id) WHERE due;
+
 -- Version 0.1.0 took a stream for done by its latest datapoint and its finest
 -- level alone.  Those with a level that can be closed further are due: one that
 -- is behind what the stream has come to, or one without a bucket where that lies

@@ -77,7 +77,8 @@ CREATE TABLE datastream.changes (
 );
 
 -- close_at: end of the bucket in work; check_at: when to look, at the earliest,
--- whether the stream has gone silent; undelivered: streams that derive from it
+-- whether the stream has gone silent; due_since: since when it is due, where
+-- workers may let it gather more; undelivered: streams that derive from it
 -- are still to be told of new datapoints.  A new head is empty; with this
 -- fillfactor a page has room for all of its heads when they have grown, and for
 -- a new version of each.
@@ -89,9 +90,10 @@ CREATE TABLE datastream.heads (
 	due boolean NOT NULL DEFAULT false,
 	undelivered boolean NOT NULL DEFAULT false,
 	contributes boolean NOT NULL DEFAULT false,
-	head @extschema@.ds_block
+	head @extschema@.ds_block,
+	due_since timestamptz NOT NULL DEFAULT '0001-01-01 00:00:00+00'
 ) WITH (fillfactor = 20);
-CREATE INDEX heads_due ON datastream.heads (stream_id) WHERE due;
+CREATE INDEX heads_due ON datastream.heads (due_since, stream_id) WHERE due;
 CREATE INDEX heads_check_at ON datastream.heads (check_at, stream_id) WHERE check_at IS NOT NULL;
 
 -- active_at: when something new was found last, by the clock, and seen_latest: the

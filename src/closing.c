@@ -11,8 +11,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "closing.h"
+#include "plans.h"
 #include "source.h"
+#include "upstream.h"
+#include "utils/timestamp.h"
 
 int			close_after = 3600;
 
@@ -88,7 +92,43 @@ CompleteUntil(const StreamHead *head)
 	if (head->def.derive_op < 0 || head->latest == STREAM_TIME_NONE)
 		return head->latest;
 
-	return Max(head->latest, DerivedReadUntil(&head->def, head->latest));
+	return Max(head->latest, CheckedReadUntil(&head->def, head->latest));
+}
+
+/*
+ * Whether there may be something for maintenance to do with a stream; false too
+ * if it is not there.
+ */
+bool
+StreamIsDue(const pg_uuid_t *id)
+{
+	static PlanSlot slot;
+	static const Oid argtypes[] = {UUIDOID};
+	StreamTime	close_at = STREAM_TIME_MAX;
+	bool		due = false;
+	Datum		values[1];
+
+	values[0] = UUIDPGetDatum(id);
+	if (RunSavedQuery(&slot,
+					  "SELECT h.due OR h.latest OPERATOR(pg_catalog.>=) h.close_at,"
+					  " CASE WHEN s.derive_op IS NOT NULL THEN h.close_at END"
+					  " FROM datastream.heads h JOIN datastream.streams s"
+					  " ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id"
+					  " WHERE h.stream_id OPERATOR(pg_catalog.=) $1",
+					  1, argtypes, values, NULL, false) > 0)
+	{
+		bool		isnull;
+		Datum		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+		due = !isnull && DatumGetBool(result);
+		result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+		if (!isnull)
+			close_at = StreamTimeFromTimestampClamped(DatumGetTimestampTz(result));
+	}
+	SPI_freetuptable(SPI_tuptable);
+
+	/* Where all is read of sources that have nothing new, nobody has noted that. */
+	return due || (close_at < STREAM_TIME_MAX && DerivedReadUntil(id) >= close_at);
 }
 
 /*

@@ -15,6 +15,7 @@ extern StreamTime BlocksUntil(const StreamDef *def, Granularity level, StreamTim
 extern StreamTime LimitPass(const StreamHead *head, const StreamProgress *progress,
 							StreamTime until, int max_blocks);
 extern StreamTime CompleteUntil(const StreamHead *head);
+extern bool StreamIsDue(const pg_uuid_t *id);
 extern bool HasBeenFilled(const StreamHead *head, const StreamProgress *progress,
 						  StreamTime complete_until);
 extern StreamTime SilentUntil(const StreamDef *def, const StreamProgress *progress,

@@ -69,6 +69,14 @@ _PG_init(void)
 							PGC_SIGHUP,
 							0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("datastream.close_delay",
+							"Sets how long background workers let a stream gather before they close its buckets.",
+							"0 closes them at once.  ds_downsample_streams() never waits.",
+							&close_delay,
+							60, 0, 86400,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable("datastream.close_after",
 							"Sets how long after its end the last bucket of a silent stream is closed.",
 							"What is appended there afterwards is late.",

@@ -17,6 +17,7 @@
 #include "derivation_work.h"
 #include "errors.h"
 #include "operator.h"
+#include "upstream.h"
 #include "utils/memutils.h"
 
 /*
@@ -43,9 +44,12 @@ SaveDerivation(Derivation *derivation)
 	StreamHead *head = &derivation->head;
 	RangeSet   *redone = &derivation->redone;
 	StreamTime	frozen_until = derivation->progress.until[head->def.highest + 1];
-	bool		schedule = derivation->advanced &&
-		AdvanceDerived(head, SourcesReadUntil(&head->def, derivation->sources, derivation->nsources));
+	bool		schedule = false;
 
+	if (derivation->passed)
+		schedule = AdvanceDerived(head, DerivedReadUntil(&head->def.id));
+	else if (derivation->advanced)
+		schedule = AdvanceDerived(head, SourcesReadUntil(&head->def, derivation->sources, derivation->nsources));
 	if (!derivation->changed && !schedule)
 		return;
 
@@ -330,11 +334,32 @@ DeriveChanges(Derivation *derivation, int max_blocks)
 }
 
 /*
+ * Whether a derived stream has come to another bucket with nothing made: by its
+ * cursors, or by those of a source that has told it so.
+ */
+static bool
+HasPassed(const Derivation *derivation, const Source *old, bool told)
+{
+	const StreamDef *def = &derivation->head.def;
+	Granularity finest = def->highest + 1;
+	StreamTime	from = SourcesReadUntil(def, old, derivation->nsources);
+	StreamTime	until = SourcesReadUntil(def, derivation->sources, derivation->nsources);
+
+	if (derivation->changed || until == STREAM_TIME_NONE)
+		return false;
+	if (from == until)
+		return told;
+
+	return from == STREAM_TIME_NONE || BucketStart(finest, from) < BucketStart(finest, until);
+}
+
+/*
  * Brings a locked derived stream up to date.  With "max_blocks", not 0, that is
- * how many blocks of a source are read at most.
+ * how many blocks of a source are read at most.  "told" says that this is because
+ * of its sources, not to look for something to do.
  */
 static void
-DeriveLocked(Derivation *derivation, int max_blocks)
+DeriveLocked(Derivation *derivation, int max_blocks, bool told)
 {
 	Source	   *old = palloc(sizeof(Source) * derivation->nsources);
 
@@ -349,6 +374,7 @@ DeriveLocked(Derivation *derivation, int max_blocks)
 	derivation->more = derivation->more || derivation->has_changes;
 
 	derivation->advanced = SaveSources(derivation, old);
+	derivation->passed = HasPassed(derivation, old, told);
 	SaveDerivation(derivation);
 }
 
@@ -401,7 +427,7 @@ HasChangedSource(const Derivation *derivation, const ChangeList *list)
  * are read, if that is not 0.  With "mend", what the stream has been derived to
  * before is compared with what its sources give, and put right.
  *
- * A change of the stream itself is added to "list", and the datapoints derived to
+ * A change of the stream itself, and if it has come to another bucket, is added to "list", and the datapoints derived to
  * "datapoints", which may be NULL.
  */
 DeriveOutcome
@@ -431,13 +457,14 @@ BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess, int max_b
 													 ALLOCSET_DEFAULT_SIZES);
 	derivation->rows = CreateDatapoints(HEAD_ROWS);
 
-	DeriveLocked(derivation, max_blocks);
+	DeriveLocked(derivation, max_blocks, !backprocess);
 	if (mend && !was_pending && !derivation->more)
 		MendDerived(derivation);
 	if ((was_pending || derivation->progress.behind) && !derivation->more)
 		SaveDerived(id);
 
-	if (derivation->changed && derivation->head.contributes)
+	/* Streams of rare events have those that derive from them know how far they are. */
+	if ((derivation->changed || derivation->passed) && derivation->head.contributes)
 		AddChange(list, id, derivation->head.def.highest);
 
 	if (datapoints != NULL)

@@ -28,7 +28,8 @@ typedef struct Derivation
 	MemoryContext head_context;
 	bool		changed;		/* some are new or have changed, */
 	RangeSet	redone;			/* not behind its latest one in these times */
-	bool		advanced;		/* sources have been read further */
+	bool		advanced;		/* sources have been read further, */
+	bool		passed;			/* beyond a bucket, with nothing made of it */
 	int64		datapoints;		/* derived */
 	bool		more;			/* there is more to derive than was allowed at once */
 } Derivation;

@@ -667,6 +667,7 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 	bool		has_datapoints = complete_until != STREAM_TIME_NONE;
 	StreamTime	silent_until = STREAM_TIME_NONE;
 	StreamTime	next_close = STREAM_TIME_NONE;
+	bool		was_due = head->due;
 	bool		more_late;
 	LevelChanges changes = {0};
 
@@ -705,6 +706,8 @@ DownsampleLocked(StreamHead *head, StreamProgress *progress, const DownsampleLim
 
 	/* What has been appended with a time to come is to be closed then. */
 	head->due = more_late || (next_close != STREAM_TIME_NONE && next_close <= now);
+	if (head->due && !was_due)
+		head->due_since = STREAM_TIME_MIN;
 	closed->more = head->due;
 	if (limits->check_silent && !head->due)
 		head->check_at = has_datapoints ? NextCheck(def, progress, complete_until) : STREAM_TIME_NONE;

@@ -16,6 +16,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "closing.h"
 #include "compat.h"
 #include "derive.h"
 #include "downsample.h"

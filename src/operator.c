@@ -9,11 +9,13 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "derive_run.h"
 #include "errors.h"
 #include "json_build.h"
 #include "lib/stringinfo.h"
 #include "operator.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "value_downsampler.h"
@@ -47,6 +49,24 @@ FindDeriveOperator(const char *name, int length)
 	}
 
 	return -1;
+}
+
+/*
+ * The names of the operators that join their sources, an array of text.
+ */
+Datum
+JoiningOperators(void)
+{
+	Datum		names[lengthof(DeriveOperators)];
+	int			count = 0;
+
+	for (int i = 0; i < lengthof(DeriveOperators); i++)
+	{
+		if (DeriveOperators[i].joins_sources)
+			names[count++] = CStringGetTextDatum(DeriveOperators[i].name);
+	}
+
+	return PointerGetDatum(construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct DeriveOperator
 
 extern const DeriveOperator DeriveOperators[];
 
+extern Datum JoiningOperators(void);
 extern int	FindDeriveOperator(const char *name, int length);
 extern int	ParseDeriveOperator(const char *name, ValueType type);
 extern Jsonb *CheckDeriveArgs(int derive_op, Jsonb *args);

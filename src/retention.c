@@ -35,6 +35,7 @@
 #include "retention.h"
 #include "source.h"
 #include "store.h"
+#include "upstream.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"

@@ -37,7 +37,6 @@ extern bool SkipSource(SourceReader *reader, StreamTime until, StreamTime *t, Va
 extern void EndSource(SourceReader *reader);
 
 extern StreamTime SourcesReadUntil(const StreamDef *def, const Source *sources, int nsources);
-extern StreamTime DerivedReadUntil(const StreamDef *def, StreamTime latest);
 extern bool ReadsBuckets(const Source *source);
 extern void NoteRead(Source *source, StreamTime t);
 extern void AdvanceSource(Source *source, StreamTime t, int count);
@@ -46,6 +45,5 @@ extern bool HasRead(const Source *source, StreamTime t);
 
 extern bool LookBack(const Source *source, StreamTime before, bool skip_nulls,
 					 StreamTime *t, Value *value);
-extern StreamTime UnsettledFrom(const pg_uuid_t *derived);
 
 #endif							/* DS_SOURCE_H */

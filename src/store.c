@@ -29,10 +29,11 @@
 #define LOCK_UNDELIVERED	12
 #define LOCK_CONTRIBUTES	13
 #define LOCK_HEAD			14
-#define LOCK_VERSION		15
+#define LOCK_DUE_SINCE		15
+#define LOCK_VERSION		16
 
 #define LOCK_QUERY \
-	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head, h.ctid" \
+	"SELECT " STREAM_DEF_COLUMNS ", h.latest, h.close_at, h.check_at, h.due, h.undelivered, h.contributes, h.head, h.due_since, h.ctid" \
 	" FROM datastream.heads h JOIN datastream.streams s ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id" \
 	" WHERE h.stream_id OPERATOR(pg_catalog.=) $1 FOR UPDATE OF h"
 
@@ -165,51 +166,6 @@ DeleteStreamStorage(const pg_uuid_t *id)
 	RunStreamQuery(&head_slot,
 				   "DELETE FROM datastream.heads WHERE stream_id OPERATOR(pg_catalog.=) $1",
 				   id, false);
-}
-
-/*
- * Whether a derived stream's sources have been read beyond its bucket in work.
- */
-static bool
-SourcesArePast(const pg_uuid_t *id)
-{
-	static PlanSlot slot;
-	bool		past;
-
-	RunStreamQuery(&slot,
-				   "SELECT 1 FROM datastream.heads h JOIN datastream.sources d"
-				   " ON d.stream_id OPERATOR(pg_catalog.=) h.stream_id"
-				   " AND d.read_until OPERATOR(pg_catalog.>=) h.close_at"
-				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1 LIMIT 1",
-				   id, false);
-	past = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-
-	return past;
-}
-
-/*
- * Whether there may be something for maintenance to do with a stream; false too
- * if it is not there.
- */
-bool
-StreamIsDue(const pg_uuid_t *id)
-{
-	static PlanSlot slot;
-	bool		due;
-	bool		derived;
-
-	RunStreamQuery(&slot,
-				   "SELECT h.due OR h.latest OPERATOR(pg_catalog.>=) h.close_at, s.derive_op IS NOT NULL"
-				   " FROM datastream.heads h JOIN datastream.streams s"
-				   " ON s.stream_id OPERATOR(pg_catalog.=) h.stream_id"
-				   " WHERE h.stream_id OPERATOR(pg_catalog.=) $1",
-				   id, false);
-	due = SPI_processed > 0 && ResultBool(0, 1);
-	derived = SPI_processed > 0 && ResultBool(0, 2);
-	SPI_freetuptable(SPI_tuptable);
-
-	return due || (derived && SourcesArePast(id));
 }
 
 /*
@@ -402,6 +358,7 @@ LockStreamWith(HeadBatch *batch, const pg_uuid_t *id, bool skip_locked, bool mis
 	head->close_at = ResultTime(0, LOCK_CLOSE_AT);
 	head->check_at = ResultTime(0, LOCK_CHECK_AT);
 	head->due = ResultBool(0, LOCK_DUE);
+	head->due_since = ResultTime(0, LOCK_DUE_SINCE);
 	head->undelivered = ResultBool(0, LOCK_UNDELIVERED);
 	head->contributes = ResultBool(0, LOCK_CONTRIBUTES);
 	head->wake = false;
@@ -449,10 +406,10 @@ SaveHeadByQuery(StreamHead *head)
 {
 	static PlanSlot slot;
 	Oid			argtypes[] = {UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	BOOLOID, BOOLOID, BlockTypeOid(), TIDOID};
+	BOOLOID, BOOLOID, BlockTypeOid(), TIDOID, TIMESTAMPTZOID};
 	const StreamTime times[] = {head->latest, head->close_at, head->check_at};
-	Datum		values[8];
-	char		nulls[] = "        ";
+	Datum		values[9];
+	char		nulls[] = "         ";
 	struct varlena *encoded = NULL;
 
 	values[0] = UUIDPGetDatum(&head->def.id);
@@ -476,13 +433,14 @@ SaveHeadByQuery(StreamHead *head)
 	values[7] = PointerGetDatum(&head->version);
 	if (!ItemPointerIsValid(&head->version))
 		nulls[7] = 'n';
+	values[8] = TimeDatum(Max(head->due_since, STREAM_TIME_MIN));
 
 	RunSavedQuery(&slot,
 				  "UPDATE datastream.heads SET latest = $2, close_at = $3, check_at = $4,"
-				  " due = $5, undelivered = $6, head = $7"
+				  " due = $5, undelivered = $6, head = $7, due_since = $9"
 				  " WHERE stream_id OPERATOR(pg_catalog.=) $1"
 				  " AND ($8 IS NULL OR ctid OPERATOR(pg_catalog.=) $8)",
-				  8, argtypes, values, nulls, false);
+				  9, argtypes, values, nulls, false);
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DS_STREAM_APPEND_FAILED),
@@ -711,24 +669,38 @@ FrozenUntil(const StreamHead *head)
 }
 
 /*
- * Notes that there is something for maintenance to do.  Save the head after.
+ * Notes that there has been something for maintenance to do since a time.
+ */
+static void
+MarkDueSince(StreamHead *head, StreamTime since)
+{
+	if (head->due && head->due_since <= since)
+		return;
+
+	head->due = true;
+	head->due_since = since;
+	head->wake = true;
+}
+
+/*
+ * Notes that there is something for maintenance to do, which may let more come
+ * first.  Save the head after.
  */
 void
 MarkDue(StreamHead *head)
 {
-	head->wake = head->wake || !head->due;
-	head->due = true;
+	MarkDueSince(head, StreamTimeFromTimestampClamped(GetCurrentTimestamp()));
 }
 
 /*
  * Notes that maintenance is to tell the streams that derive from this one of
- * what is new in it.  Save the head after.
+ * what is new in it, without waiting for more.  Save the head after.
  */
 void
 MarkUndelivered(StreamHead *head)
 {
 	head->undelivered = true;
-	MarkDue(head);
+	MarkDueSince(head, STREAM_TIME_MIN);
 }
 
 /*

@@ -48,7 +48,9 @@ typedef struct StreamHead
 								 * lower level, or STREAM_TIME_NONE */
 	StreamTime	check_at;		/* by the clock: when to look whether it has
 								 * gone silent, or STREAM_TIME_NONE */
-	bool		due;			/* there is something for maintenance to do */
+	bool		due;			/* there is something for maintenance to do, */
+	StreamTime	due_since;		/* by the clock, since then; STREAM_TIME_MIN if
+								 * it is not to wait */
 	bool		undelivered;	/* its dependants are to be told of new datapoints */
 	bool		contributes;	/* other streams derive from it */
 	bool		wake;			/* there is work that workers do not know of yet */
@@ -95,7 +97,6 @@ typedef struct StreamProgress
 extern void CreateStreamStorage(const pg_uuid_t *id, bool pending_backprocess);
 extern void DeleteStreamStorage(const pg_uuid_t *id);
 extern bool LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked);
-extern bool StreamIsDue(const pg_uuid_t *id);
 extern void MarkContributes(const pg_uuid_t *source);
 extern void ClearContributes(const pg_uuid_t *source);
 extern bool StreamLatest(const StreamDef *def, StreamTime *latest, int *count_at_latest);

@@ -55,6 +55,7 @@ enum
 	HEAD_UNDELIVERED,
 	HEAD_CONTRIBUTES,
 	HEAD_HEAD,
+	HEAD_DUE_SINCE,
 	HEAD_NATTS
 };
 
@@ -494,6 +495,7 @@ SetHead(StreamHead *head, const KnownStream *known, TupleTableSlot *slot, Memory
 	head->close_at = SlotTime(slot, HEAD_CLOSE_AT);
 	head->check_at = SlotTime(slot, HEAD_CHECK_AT);
 	head->due = DatumGetBool(slot->tts_values[HEAD_DUE]);
+	head->due_since = SlotTime(slot, HEAD_DUE_SINCE);
 	head->undelivered = DatumGetBool(slot->tts_values[HEAD_UNDELIVERED]);
 	head->contributes = DatumGetBool(slot->tts_values[HEAD_CONTRIBUTES]);
 	head->wake = false;
@@ -661,6 +663,8 @@ SaveHeadDirectly(StreamHead *head, bool locked)
 	else
 		slot->tts_isnull[HEAD_HEAD] = true;
 	slot->tts_values[HEAD_HEAD] = PointerGetDatum(encoded);
+	slot->tts_values[HEAD_DUE_SINCE] =
+		TimestampTzGetDatum(TimestampFromStreamTime(Max(head->due_since, STREAM_TIME_MIN)));
 	ExecStoreVirtualTuple(slot);
 
 	result = UpdatePlainRow(access->heads, &head->place, slot, &new_entries);

@@ -51,6 +51,7 @@ typedef struct WakeupShared
 
 bool		workers_enabled = true;
 int			worker_naptime = 10;
+int			close_delay = 60;
 int			max_workers = 2;
 
 static WakeupShared *shared = NULL;

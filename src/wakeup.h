@@ -14,6 +14,7 @@
 /* datastream.enabled, datastream.naptime (in seconds) and datastream.max_workers */
 extern bool workers_enabled;
 extern int	worker_naptime;
+extern int	close_delay;
 extern int	max_workers;
 
 /* What a worker is told when it is started */

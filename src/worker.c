@@ -88,9 +88,21 @@ Nap(WorkerPass *pass, int64 duration)
 }
 
 /*
- * Makes passes until there has been nothing to do for a nap.  When it ends, a
- * session that has work and still finds the worker is not overlooked: the
- * worker looks once more after it has given its slot back.
+ * Whether there will be something to do before long, as where streams gather
+ * datapoints.
+ */
+static bool
+WorkComesSoon(WorkerPass *pass)
+{
+	int64		soon = (worker_naptime + close_delay) * INT64CONST(1000);
+
+	return NextWork(pass) <= TimestampTzPlusMilliseconds(GetCurrentTimestamp(), soon);
+}
+
+/*
+ * Makes passes until there has been nothing to do for a nap, nor will be soon.
+ * When it ends, a session that has work and still finds the worker is not
+ * overlooked: the worker looks once more after it has given its slot back.
  */
 static void
 ServeSessions(WorkerPass *pass)
@@ -99,7 +111,7 @@ ServeSessions(WorkerPass *pass)
 	{
 		if (!Nap(pass, worker_naptime * INT64CONST(1000)))
 			return;
-		if (RunPass(pass))
+		if (RunPass(pass) || (!pass->leave && WorkComesSoon(pass)))
 			continue;
 		if (pass->leave)
 			return;

@@ -76,6 +76,8 @@ typedef struct DueStream
 
 typedef struct Batch
 {
+	TimestampTz now;			/* when the sweep began: what becomes due
+								 * meanwhile is for the next one */
 	DueStream	last;			/* the last one that is done with */
 	int			limit;
 	int			count;
@@ -89,8 +91,10 @@ typedef struct WorkKind
 	const char *verb;
 	const char *query;			/* the next streams behind ($1, $2), $3 at most,
 								 * at the time $4, when those are silent to
-								 * which nothing has come since $5: their place,
-								 * id, and whether they failed before */
+								 * which nothing has come since $5, and those
+								 * have gathered enough that have been due since
+								 * $6: their place, id, and whether they failed
+								 * before */
 	int			batch;			/* streams to a transaction at most */
 	void		(*work) (WorkerPass *pass, const pg_uuid_t *id);
 	PlanSlot	slot;
@@ -224,9 +228,10 @@ DeleteExpired(WorkerPass *pass, const pg_uuid_t *id)
 static WorkKind work_kinds[] = {
 	{
 		"downsampling", "downsample",
-		"SELECT NULL::pg_catalog.timestamptz, h.stream_id, " FAILED("h") " FROM datastream.heads h"
-		" WHERE h.due AND h.stream_id OPERATOR(pg_catalog.>) $2 AND NOT " NOT_NOW("h")
-		" ORDER BY h.stream_id LIMIT $3",
+		"SELECT h.due_since, h.stream_id, " FAILED("h") " FROM datastream.heads h"
+		" WHERE h.due AND h.due_since OPERATOR(pg_catalog.<=) $6"
+		" AND ROW(h.due_since, h.stream_id) OPERATOR(pg_catalog.>) ROW($1, $2) AND NOT " NOT_NOW("h")
+		" ORDER BY h.due_since, h.stream_id LIMIT $3",
 		BATCH_STREAMS, DownsampleDue
 	},
 	{
@@ -277,16 +282,16 @@ AddErrorContext(void *arg)
 static void
 FindDue(WorkKind *kind, Batch *batch)
 {
-	static const Oid argtypes[] = {TIMESTAMPTZOID, UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[5];
+	static const Oid argtypes[] = {TIMESTAMPTZOID, UUIDOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[6];
 
 	values[0] = TimestampTzGetDatum(batch->last.at);
 	values[1] = UUIDPGetDatum(&batch->last.id);
 	values[2] = Int64GetDatum(Min(batch->limit, kind->batch));
-	values[3] = TimestampTzGetDatum(now);
-	values[4] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, -close_after * INT64CONST(1000)));
-	batch->count = (int) RunSavedQuery(&kind->slot, kind->query, 5, argtypes, values, NULL, false);
+	values[3] = TimestampTzGetDatum(batch->now);
+	values[4] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(batch->now, -close_after * INT64CONST(1000)));
+	values[5] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(batch->now, -close_delay * INT64CONST(1000)));
+	batch->count = (int) RunSavedQuery(&kind->slot, kind->query, 6, argtypes, values, NULL, false);
 	for (int i = 0; i < batch->count; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -540,6 +545,7 @@ Sweep(WorkerPass *pass, WorkKind *kind)
 	Batch	   *batch = palloc0(sizeof(Batch));
 	volatile bool more = true;
 
+	batch->now = GetCurrentTimestamp();
 	batch->last.at = DT_NOBEGIN;
 	batch->limit = 8;
 	pgstat_report_activity(STATE_RUNNING, psprintf("datastream: %s", kind->phase));
@@ -589,17 +595,18 @@ static int64
 CountDue(void)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {INT8OID};
-	Datum		values[1];
+	static const Oid argtypes[] = {INT8OID, TIMESTAMPTZOID};
+	Datum		values[2];
 	bool		isnull;
 	int64		count;
 
 	values[0] = Int64GetDatum(COUNTED_STREAMS);
+	values[1] = TimestampTzGetDatum(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), -close_delay * INT64CONST(1000)));
 	RunSavedQuery(&slot,
 				  "SELECT pg_catalog.count(*) FROM"
-				  " ((SELECT h.stream_id FROM datastream.heads h WHERE h.due LIMIT $1)"
+				  " ((SELECT h.stream_id FROM datastream.heads h WHERE h.due AND h.due_since OPERATOR(pg_catalog.<=) $2 LIMIT $1)"
 				  " UNION ALL (SELECT p.stream_id FROM datastream.progress p WHERE p.behind LIMIT $1)) d",
-				  1, argtypes, values, NULL, false);
+				  2, argtypes, values, NULL, false);
 	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 
@@ -715,9 +722,9 @@ TimestampTz
 NextWork(WorkerPass *pass)
 {
 	static PlanSlot slot;
-	static const Oid argtypes[] = {FLOAT8OID, TIMESTAMPTZOID};
+	static const Oid argtypes[] = {FLOAT8OID, TIMESTAMPTZOID, FLOAT8OID};
 	TimestampTz next = DT_NOEND;
-	Datum		values[2];
+	Datum		values[3];
 	Datum		result;
 	bool		isnull;
 
@@ -726,11 +733,14 @@ NextWork(WorkerPass *pass)
 
 	values[0] = Float8GetDatum(close_after);
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = Float8GetDatum(close_delay);
 #define READY(alias) \
 	"NOT EXISTS (SELECT 1 FROM datastream.failures f WHERE f.stream_id OPERATOR(pg_catalog.=) " alias ".stream_id)"
 	RunSavedQuery(&slot,
 				  "SELECT LEAST("
-				  "(SELECT $2 FROM datastream.heads h WHERE h.due AND " READY("h") " LIMIT 1),"
+				  "(SELECT h.due_since OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $3)"
+				  " FROM datastream.heads h WHERE h.due AND " READY("h")
+				  " ORDER BY h.due_since, h.stream_id LIMIT 1),"
 				  "(SELECT $2 FROM datastream.progress p WHERE p.behind AND " READY("p") " LIMIT 1),"
 				  "(SELECT h.check_at OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1)"
 				  " FROM datastream.heads h WHERE h.check_at IS NOT NULL AND NOT h.due AND " READY("h")
@@ -741,7 +751,7 @@ NextWork(WorkerPass *pass)
 				  "(SELECT r.check_at FROM datastream.retention r WHERE " READY("r")
 				  " ORDER BY r.check_at, r.stream_id LIMIT 1),"
 				  "(SELECT f.retry_at FROM datastream.failures f ORDER BY f.retry_at LIMIT 1))",
-				  2, argtypes, values, NULL, false);
+				  3, argtypes, values, NULL, false);
 	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	if (!isnull)
 		next = DatumGetTimestampTz(result);

@@ -11,7 +11,7 @@ run_workers()
 
 	stop_server "$work/server"
 	start_server workers "${settings[@]}" "shared_preload_libraries = 'datastream'" \
-		"datastream.naptime = 1s" "synchronous_commit = off"
+		"datastream.naptime = 1s" "datastream.close_delay = 0" "synchronous_commit = off"
 	as_user createdb workers || die "could not create a database"
 	database[datastream]=workers
 

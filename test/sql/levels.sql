@@ -88,6 +88,21 @@ SELECT * FROM levels(:'s');
 SELECT * FROM due();
 SELECT ds_delete_streams();
 
+-- One that derives from a stream of rare events is as far as that one is.
+SELECT ds_ensure_stream('{"name": "counter"}') AS a, ds_ensure_stream('{"name": "reset"}', value_type => 'nominal') AS x \gset
+SELECT ds_ensure_stream('{"name": "rises"}', derive_op => 'counter_derivative', derive_from => jsonb_build_array(jsonb_build_object('name', 'reset', 'stream', :'x'), :'a')) AS r \gset
+SELECT ds_ensure_stream('{"name": "rises, too"}', derive_op => 'sum', derive_from => to_jsonb(:'r'::uuid)) AS s \gset
+SELECT count((ds_append(:'a', v, timestamptz '2020-01-01 12:00:00' + t * interval '1 s')).t) FROM (VALUES (0, 10), (3, 11), (47, 9), (111, 8)) d(t, v);
+SELECT * FROM due();
+SELECT FROM ds_downsample_streams();
+SELECT * FROM levels(:'r');
+SELECT * FROM levels(:'s');
+SELECT FROM ds_append(:'a', 8, '2020-01-01 12:02:00');
+SELECT FROM ds_downsample_streams();
+SELECT * FROM levels(:'s');
+SELECT * FROM due();
+SELECT ds_delete_streams();
+
 -- With close_last a bucket that ends at or before "until" needs nothing after it.
 SELECT ds_ensure_stream('{"name": "december"}', highest_granularity => 'hours') AS a, ds_ensure_stream('{"name": "empty"}') AS e \gset
 SELECT ds_append_multiple(:'a'::uuid, array_agg(t), array_agg(1.0::float8)) FROM generate_series(timestamptz '2023-12-01 00:00', '2023-12-31 23:00', '1 hour') t;

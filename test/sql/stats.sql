@@ -30,6 +30,8 @@ ALTER SYSTEM SET datastream.max_workers = 0;
 ALTER SYSTEM SET datastream.naptime = '0 s';
 ALTER SYSTEM SET datastream.naptime = '2 years';
 ALTER SYSTEM SET datastream.close_after = '-1 h';
+ALTER SYSTEM SET datastream.close_delay = '-1 s';
+ALTER SYSTEM SET datastream.close_delay = '2 d';
 \set VERBOSITY default
 -- There are no others.
 SELECT raises('SET datastream.databases = ''all''') LIKE '42%' AS refused;

@@ -14,7 +14,7 @@ use Time::HiRes qw(usleep);
 
 # One of the two is taken by the launcher of logical replication.
 my $node = new_node('sessions', conf => [
-	'datastream.enabled = on', 'datastream.naptime = 1', 'max_worker_processes = 2',
+	'datastream.enabled = on', 'datastream.naptime = 1', 'datastream.close_delay = 0', 'max_worker_processes = 2',
 	'max_prepared_transactions = 5', 'log_min_messages = debug1' ]);
 my $workers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'datastream worker'};
 my $no_worker = q{SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'datastream worker')};

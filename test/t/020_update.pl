@@ -112,7 +112,7 @@ sub wait_for_line
 	fail("the log says: $line");
 }
 
-my $node = new_node('update', conf => [ "shared_preload_libraries = 'datastream'", 'datastream.naptime = 1' ]);
+my $node = new_node('update', conf => [ "shared_preload_libraries = 'datastream'", 'datastream.naptime = 1', 'datastream.close_delay = 0' ]);
 my $new = $node->safe_psql('postgres', q{SELECT extversion FROM pg_extension WHERE extname = 'datastream'});
 my $expected = corrected(unzip('answers.txt'));
 

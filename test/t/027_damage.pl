@@ -18,7 +18,7 @@ my $rounds = $ENV{DAMAGE_ROUNDS} || 120;
 my $seed = $ENV{DAMAGE_SEED} || int(rand(1_000_000));
 note("DAMAGE_SEED=$seed DAMAGE_ROUNDS=$rounds");
 
-my $node = new_node('damage', conf => [ "shared_preload_libraries = 'datastream'", 'datastream.naptime = 1' ]);
+my $node = new_node('damage', conf => [ "shared_preload_libraries = 'datastream'", 'datastream.naptime = 1', 'datastream.close_delay = 0' ]);
 create_sample($node, 'postgres');
 
 $node->safe_psql(

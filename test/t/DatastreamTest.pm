@@ -45,7 +45,7 @@ sub new_node
 }
 
 # Lines of a configuration with background workers, that serve a database every
-# second.
+# second and let no stream wait.
 sub with_workers
 {
 	my (@further) = @_;
@@ -54,6 +54,7 @@ sub with_workers
 		"shared_preload_libraries = 'datastream'",
 		'datastream.enabled = on',
 		'datastream.naptime = 1',
+		'datastream.close_delay = 0',
 		@further);
 }
 
