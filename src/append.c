@@ -18,7 +18,9 @@
 #include "json_build.h"
 #include "miscadmin.h"
 #include "read_only.h"
+#include "statement.h"
 #include "store.h"
+#include "store_pending.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -104,103 +106,6 @@ RefuseOld(const StreamHead *head, StreamTime t)
 				 errdetail("The latest datapoint is at \"%s\".",
 						   timestamptz_to_str(TimestampFromStreamTime(head->latest))),
 				 errhint("Use check_timestamp => false to append it nevertheless.")));
-}
-
-/*
- * Warns that a datapoint lies where its stream has been downsampled.
- */
-static void
-WarnFrozen(const StreamDef *def, StreamTime t)
-{
-	ereport(WARNING,
-			(errcode(ERRCODE_DS_DOWNSAMPLE_CONSISTENCY),
-			 errmsg("datapoint at \"%s\" lies in a range of stream \"%s\" that has been downsampled",
-					pstrdup(timestamptz_to_str(TimestampFromStreamTime(t))),
-					StreamIdToString(&def->id)),
-			 errdetail("Downsampled datapoints do not contain it until the next downsampling.")));
-}
-
-/*
- * Refuses a datapoint where what its buckets would be made of has expired.
- */
-static void
-RefuseExpired(const StreamDef *def, const StreamProgress *progress, StreamTime t)
-{
-	if (t < progress->expired_until)
-		ereport(ERROR,
-				(errcode(ERRCODE_DS_INVALID_TIMESTAMP),
-				 errmsg("timestamp \"%s\" is older than what stream \"%s\" has kept",
-						pstrdup(timestamptz_to_str(TimestampFromStreamTime(t))),
-						StreamIdToString(&def->id)),
-				 errdetail("Its datapoints before \"%s\" have been deleted, as ds_set_retention() asks for.",
-						   timestamptz_to_str(TimestampFromStreamTime(progress->expired_until)))));
-}
-
-/*
- * Inserts a datapoint that is older than the latest one.  In a frozen range
- * that is a warning, and the range is noted for downsampling again.
- */
-static void
-InsertLateDatapoint(StreamHead *head, const DataBlock *rows)
-{
-	StreamDef  *def = &head->def;
-	StreamTime	t = rows->times[0];
-	StreamProgress progress;
-	StreamTime	frozen_until;
-
-	LockProgress(&def->id, &progress);
-	RefuseExpired(def, &progress, t);
-	frozen_until = progress.until[def->highest + 1];
-	if (frozen_until != STREAM_TIME_NONE && t < frozen_until)
-	{
-		TimeRange	range = {t, t};
-
-		AddRanges(&def->id, RANGES_LATE, &range, 1);
-		MarkDue(head);
-		WarnFrozen(def, t);
-	}
-
-	InsertDatapoints(head, rows, 0, 1);
-}
-
-/*
- * Appends rows that are not older than the latest datapoint.  A stream that
- * had gone silent may have been downsampled beyond that, so that the first
- * rows are late nevertheless.
- */
-void
-AppendInOrder(StreamHead *head, const DataBlock *rows)
-{
-	if (rows->count > 0 && rows->times[0] < FrozenUntil(head))
-	{
-		StreamProgress progress;
-
-		LockProgress(&head->def.id, &progress);
-		RefuseExpired(&head->def, &progress, rows->times[0]);
-		WarnFrozen(&head->def, rows->times[0]);
-	}
-
-	AppendDatapoints(head, rows, 0, rows->count);
-}
-
-/*
- * Appends rows of any order, each behind those that are not later.
- */
-void
-AppendInAnyOrder(StreamHead *head, const DataBlock *rows)
-{
-	for (int i = 0; i < rows->count; i++)
-	{
-		Value		value = DatapointValue(rows, i);
-		DataBlock  *row = CreateDatapoints(1);
-
-		CHECK_FOR_INTERRUPTS();
-		AddDatapoint(row, rows->times[i], &value);
-		if (rows->times[i] >= head->latest)
-			AppendInOrder(head, row);
-		else
-			InsertLateDatapoint(head, row);
-	}
 }
 
 /*
@@ -292,22 +197,27 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 {
 	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
 	DataBlock  *rows;
+	bool		is_late;
+	bool		own_writes;
 
-	LockStream(PG_GETARG_UUID_P(0), false, false, head, CurrentMemoryContext);
+	LockBatchStream(NULL, PG_GETARG_UUID_P(0), head, CurrentMemoryContext);
 	RefuseDerived(&head->def);
 
 	/* The clock is read under the lock, so that it does not go back. */
 	rows = RowFromArguments(fcinfo, read_value, &head->def, value);
-	if (rows->times[0] < head->latest)
-	{
-		if (check_timestamp)
-			RefuseOld(head, rows->times[0]);
-		InsertLateDatapoint(head, rows);
-	}
+	is_late = rows->times[0] < head->latest;
+	if (is_late && check_timestamp)
+		RefuseOld(head, rows->times[0]);
+
+	own_writes = BeginOwnWrites(head);
+	if (is_late)
+		InsertLate(head, rows);
 	else
 		AppendInOrder(head, rows);
 	DeliverLater(head);
 	SaveHead(head);
+	EndOwnWrites(own_writes);
+	NoteAppended(head);
 
 	if (head->contributes)
 	{
@@ -317,6 +227,39 @@ AppendLocked(FunctionCallInfo fcinfo, ValueReader read_value, StreamHead *head, 
 	}
 
 	return rows;
+}
+
+/*
+ * Adds the datapoint of ds_append() to those of its stream that are in memory, if there
+ * are some; false, with nothing done, if not.  Sets the function's result.
+ */
+static bool
+AppendInMemory(FunctionCallInfo fcinfo, ValueReader read_value, Datum *result)
+{
+	const pg_uuid_t *id = PG_GETARG_UUID_P(0);
+	bool		check_timestamp = PG_ARGISNULL(3) || PG_GETARG_BOOL(3);
+	PendingStream *stream = FindPending(id);
+	const StreamHead *head;
+	DataBlock  *rows;
+	Value		value;
+	bool		is_late;
+
+	if (stream == NULL)
+		return false;
+
+	head = PendingHead(stream);
+	rows = RowFromArguments(fcinfo, read_value, &head->def, &value);
+	is_late = rows->times[0] < head->latest;
+	if (is_late && check_timestamp)
+		RefuseOld(head, rows->times[0]);
+	if (!(is_late ? AddPendingLate(stream, rows) : AddPending(stream, rows)))
+	{
+		FlushPending();
+		return false;
+	}
+	*result = AppendedRow(fcinfo, &head->def, rows->times[0], ValueToJsonb(&value));
+
+	return true;
 }
 
 /*
@@ -337,6 +280,7 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 	DataBlock  *rows;
 	Value		value;
 	StreamTime	t;
+	Datum		result;
 
 	RefuseReadOnly("ds_append()");
 	if (PG_ARGISNULL(0))
@@ -344,13 +288,20 @@ AppendOne(FunctionCallInfo fcinfo, ValueReader read_value)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("stream_id must not be null")));
 
+	NoteAppendFunction(fcinfo->flinfo->fn_oid);
+	if (AppendInMemory(fcinfo, read_value, &result))
+		return result;
+
 	/* Most datapoints just go into the head. */
 	if (PeekStream(NULL, PG_GETARG_UUID_P(0), &head, CurrentMemoryContext))
 	{
 		rows = RowFromArguments(fcinfo, read_value, &head.def, &value);
 		t = rows->times[0];
 		if (TryAppend(&head, rows))
+		{
+			NoteAppended(&head);
 			return AppendedRow(fcinfo, &head.def, t, ValueToJsonb(&value));
+		}
 	}
 
 	SPI_connect();

@@ -20,6 +20,7 @@
 #include "port/pg_bswap.h"
 #include "read_only.h"
 #include "store.h"
+#include "store_pending.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -324,6 +325,7 @@ AppendList(DatapointList *list)
 	MemoryContext context = CurrentMemoryContext;
 	ListPosition *position = palloc0(sizeof(ListPosition));
 
+	FlushPending();
 	SortList(list);
 	PG_TRY();
 	{

@@ -14,6 +14,7 @@
 #include "launcher.h"
 #include "miscadmin.h"
 #include "query_node.h"
+#include "statement.h"
 #include "utils/guc.h"
 #include "wakeup.h"
 
@@ -87,6 +88,7 @@ _PG_init(void)
 							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("datastream");
 	InitQueryNodes();
+	InitStatements();
 
 	InitWakeup();
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)

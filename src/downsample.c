@@ -31,6 +31,9 @@
 /* Late ranges that are downsampled again at once, where that is limited */
 #define REDO_RANGES		8
 
+/* Late ranges with fewer buckets of the finest level between them are one. */
+#define REDO_GAP		BLOCK_ROWS
+
 /* A level in a pass */
 typedef struct Level
 {
@@ -491,6 +494,29 @@ CheckProgress(const StreamDef *def, StreamProgress *progress)
 }
 
 /*
+ * Makes one range of those that lie close to each other: to make what lies between
+ * them again costs less than to begin once more, at every level.  Returns how many
+ * are left.
+ */
+static int
+JoinRanges(const StreamDef *def, TimeRange *ranges, int nranges)
+{
+	StreamTime	bucket = BucketEnd(def->highest + 1, STREAM_TIME_MIN) -
+		BucketStart(def->highest + 1, STREAM_TIME_MIN);
+	int			njoined = 0;
+
+	for (int i = 0; i < nranges; i++)
+	{
+		if (njoined > 0 && ranges[i].from - ranges[njoined - 1].to <= REDO_GAP * bucket)
+			ranges[njoined - 1].to = Max(ranges[njoined - 1].to, ranges[i].to);
+		else
+			ranges[njoined++] = ranges[i];
+	}
+
+	return njoined;
+}
+
+/*
  * Makes those closed buckets of a locked stream again that late datapoints have
  * touched, at once so many as "max_blocks" blocks of datapoints make.  Returns
  * whether there are more.
@@ -505,6 +531,7 @@ RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChange
 
 	if (nlate == 0)
 		return false;
+	nlate = JoinRanges(def, late, nlate);
 
 	while (ndone < nlate && (max_blocks == 0 || ndone < REDO_RANGES))
 	{

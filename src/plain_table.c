@@ -17,6 +17,7 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -262,17 +263,50 @@ BeginPlainScan(Relation relation, Relation index, Snapshot snapshot, int nkeys)
 }
 
 /*
- * Adds the index entries of a row.
+ * Adds the entry of a new version of a row to the index of the primary key, whose
+ * columns are as they were.  So it is unique, and is not compared with those of the
+ * versions before, of which a long transaction has many.
+ */
+static void
+InsertKeyEntry(Relation relation, Relation index, IndexInfo *info, TupleTableSlot *slot)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	bool		isnull[INDEX_MAX_KEYS];
+
+	FormIndexDatum(info, slot, NULL, values, isnull);
+	index_insert(index, values, isnull, &slot->tts_tid, relation, UNIQUE_CHECK_NO, true, info);
+}
+
+/*
+ * Adds the index entries of a row, or of a new version of one.
  */
 static void
 InsertIndexEntries(Relation relation, TupleTableSlot *slot, bool update, IndexUpdates indexes)
 {
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *result = makeNode(ResultRelInfo);
+	Oid			key = PrimaryKeyIndex(relation);
+	Relation	key_index = NULL;
+	int			nkey = 0;
 
 	InitResultRelInfo(result, relation, 0, NULL, 0);
 	ExecOpenIndices(result, false);
+
+	for (int i = 0; i < result->ri_NumIndices && update && !OnlySummarizing(indexes); i++)
+	{
+		Relation	index = result->ri_IndexRelationDescs[i];
+
+		if (RelationGetRelid(index) != key || index->rd_rel->relam != BTREE_AM_OID)
+			continue;
+		InsertKeyEntry(relation, index, result->ri_IndexRelationInfo[i], slot);
+		key_index = index;
+		nkey = i;
+		result->ri_IndexRelationDescs[i] = NULL;
+	}
 	ExecInsertIndexEntries(result, slot, estate, update, OnlySummarizing(indexes));
+	if (key_index != NULL)
+		result->ri_IndexRelationDescs[nkey] = key_index;
+
 	ExecCloseIndices(result);
 	FreeExecutorState(estate);
 }
@@ -290,10 +324,10 @@ InsertPlainRow(Relation relation, TupleTableSlot *slot)
 }
 
 /*
- * Replaces the row at a place by the one in a slot, and tells in *new_entries
- * whether that has got entries of its own in indexes.  Waits for those who are
- * about to change it.  Unless the result is TM_Ok it has been changed or deleted,
- * and nothing is written.
+ * Replaces the row at a place by the one in a slot, which has the same primary
+ * key, and tells in *new_entries whether that has got entries of its own in
+ * indexes.  Waits for those who are about to change it.  Unless the result is
+ * TM_Ok it has been changed or deleted, and nothing is written.
  */
 TM_Result
 UpdatePlainRow(Relation relation, ItemPointer place, TupleTableSlot *slot, bool *new_entries)

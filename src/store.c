@@ -14,6 +14,7 @@
 #include "plans.h"
 #include "store.h"
 #include "store_head.h"
+#include "store_pending.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -279,6 +280,7 @@ LockStreams(const pg_uuid_t *ids, int nids, bool skip_locked)
 	Datum		array;
 	uint64		nlocked;
 
+	FlushPending();
 	if (skip_locked)
 	{
 		HeadOutcome outcome = LockHeadsDirectly(ids, nids);
@@ -386,11 +388,14 @@ bool
 LockStream(const pg_uuid_t *id, bool skip_locked, bool missing_ok, StreamHead *head,
 		   MemoryContext context)
 {
+	FlushPending();
+
 	return LockStreamWith(NULL, id, skip_locked, missing_ok, head, context);
 }
 
 /*
- * The same for a stream of a batch, which may be NULL.
+ * The same for a stream of a batch, which may be NULL, to append to it: what is pending
+ * for other streams is left so.
  */
 void
 LockBatchStream(HeadBatch *batch, const pg_uuid_t *id, StreamHead *head, MemoryContext context)

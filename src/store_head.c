@@ -195,6 +195,22 @@ OpenHeads(void)
 }
 
 /*
+ * Whether heads can be written directly; they stay locked for that.
+ */
+bool
+HeadsArePlain(void)
+{
+	Relation	heads = PlainTableOid(&heads_table) == known_heads ?
+		OpenPlainTable(&heads_table, RowExclusiveLock) : NULL;
+
+	if (heads == NULL)
+		return false;
+	table_close(heads, NoLock);
+
+	return true;
+}
+
+/*
  * Ends what OpenHeads() began.
  */
 static void

@@ -22,6 +22,7 @@ extern HeadOutcome ReadHeadDirectly(HeadBatch *batch, const pg_uuid_t *id, bool 
 									bool skip_locked, StreamHead *head, MemoryContext context);
 extern HeadOutcome LockHeadsDirectly(const pg_uuid_t *ids, int nids);
 extern HeadOutcome SaveHeadDirectly(StreamHead *head, bool locked);
+extern bool HeadsArePlain(void);
 extern void CheckHead(const StreamHead *head);
 extern void RememberStream(const StreamDef *def);
 

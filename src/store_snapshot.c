@@ -10,6 +10,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
@@ -18,9 +19,12 @@
 #include "catalog/pg_class.h"
 #include "plans.h"
 #include "storage/lmgr.h"
+#include "store_pending.h"
 #include "store_snapshot.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -54,6 +58,43 @@ TableOids(void)
 	known_heads = heads;
 
 	return oids;
+}
+
+/*
+ * Whether a table is one of those.
+ */
+bool
+IsStoreTable(Oid relation)
+{
+	const Oid  *oids = TableOids();
+
+	for (int i = 0; i < TABLE_COUNT; i++)
+	{
+		if (oids[i] == relation)
+			return true;
+	}
+
+	return false;
+}
+
+/*
+ * Whether nothing but the table itself has a say in what the current role writes to
+ * datastream.progress; it stays locked for that.
+ */
+bool
+ProgressIsPlain(void)
+{
+	Oid			oid = TableOids()[GRANULARITY_COUNT + 2];
+	Relation	progress = try_relation_open(oid, RowExclusiveLock);
+	bool		plain;
+
+	if (progress == NULL)
+		return false;
+	plain = progress->rd_rules == NULL && progress->trigdesc == NULL &&
+		check_enable_rls(oid, InvalidOid, true) != RLS_ENABLED;
+	relation_close(progress, NoLock);
+
+	return plain;
 }
 
 /*
@@ -157,6 +198,7 @@ EndLatestSnapshot(void)
 Snapshot
 LatestSnapshotOf(uint32 tables)
 {
+	FlushPending();
 	LockTables(tables);
 
 	return GetLatestSnapshot();
@@ -174,6 +216,7 @@ BeginReadSnapshot(uint32 tables)
 	Snapshot	snapshot = GetActiveSnapshot();
 	const Oid  *oids = TableOids();
 
+	FlushPendingToRead(snapshot);
 	LockTables(tables);
 	for (int i = 0; i < TABLE_COUNT; i++)
 	{

@@ -38,6 +38,8 @@ extern Snapshot LatestSnapshotOf(uint32 tables);
 extern void BeginReadSnapshot(uint32 tables);
 extern void EndReadSnapshot(void);
 
+extern bool IsStoreTable(Oid relation);
+extern bool ProgressIsPlain(void);
 extern void CheckTableSnapshot(Oid relation, Snapshot snapshot);
 
 #endif							/* DS_STORE_SNAPSHOT_H */

@@ -78,6 +78,21 @@ OpenBlocks(Granularity level, bool write)
 }
 
 /*
+ * Whether the blocks of a level can be written directly; they stay locked for that.
+ */
+bool
+BlocksArePlain(Granularity level)
+{
+	Relation	relation = OpenBlocks(level, true);
+
+	if (relation == NULL)
+		return false;
+	table_close(relation, NoLock);
+
+	return true;
+}
+
+/*
  * Opens the table of a level for scans with a snapshot, or with the newest one if
  * that is NULL; false if that is not possible.
  */

@@ -15,6 +15,7 @@ extern StoredBlock *FetchTailDirectly(const pg_uuid_t *id, Granularity level, in
 extern int	FetchRangeDirectly(const pg_uuid_t *id, Granularity level, StreamTime from, StreamTime to,
 							   bool reverse, Snapshot snapshot, bool *begun, BlockKey *last, int limit,
 							   StoredBlock *blocks);
+extern bool BlocksArePlain(Granularity level);
 extern bool InsertBlockDirectly(Granularity level, const Datum *values);
 
 #endif							/* DS_STORE_TABLE_H */

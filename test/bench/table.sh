@@ -6,9 +6,9 @@ run_table()
 	local side
 
 	if [ -n "$quick" ]; then
-		runs=1 single_seconds=4 wide_calls=48 streams=5
+		runs=1 single_seconds=4 wide_calls=48 streams=5 statement_rows=20000 history_streams=20
 	else
-		runs=5 single_seconds=10 wide_calls=256 streams=20
+		runs=5 single_seconds=10 wide_calls=256 streams=20 statement_rows=100000 history_streams=100
 	fi
 	day=$((streams * 86400))		# datapoints of a day of all streams
 
@@ -26,6 +26,12 @@ run_table()
 	measure read_minutes
 	heading "Backprocessing a derivative"
 	measure backprocess
+	heading "Late datapoints, $((statement_rows * 16 / 100)) of one stream and $((history_streams * 864)) of $history_streams, a statement each"
+	measure append_late
+	prepare_history
+	measure append_history
+	heading "Appending $statement_rows and $((statement_rows * 10)) datapoints, a statement each"
+	measure append_rows
 	heading "Appending single datapoints for $single_seconds s"
 	empty_plain
 	measure append_single
@@ -40,6 +46,11 @@ rows_of_table()
 	row "wide appends, 10,000 streams x 1" wide M/s 1
 	row "append of stream-days (plain: INSERT ... SELECT)" bulk M/s 10
 	row "append of stream-days (plain: COPY)" copy M/s 10
+	row "100,000 appends in turn to 10, a statement" turn ms "<1000"
+	row "1,000,000 appends to one, a statement" million ms "<10000"
+	row "COPY of 100,000 rows, a trigger appends" trigger ms "<2000"
+	row "16,000 late appends to one, a statement" late ms "<300"
+	row "86,400 late to 100, and the buckets again" history ms "<4000"
 	row "downsampling to all levels" downsample M/s 10
 	row "size of the raw data with index, a datapoint" size bytes 40
 	row "size of all coarser levels, a datapoint" size_levels bytes -

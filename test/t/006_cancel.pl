@@ -68,6 +68,12 @@ $node->safe_psql('postgres', q{
 	SELECT ds_append(test.stream('a'), 1, test.at(100000), false)});
 test_cancelled('ds_downsample_streams after a late datapoint', q{SELECT ds_downsample_streams() AS made},
 	q{SELECT sum(count) = 300002 - 1 FROM ds_get_series(test.stream('a'), 'seconds')});
+$node->safe_psql('postgres', q{
+	SELECT ds_append_multiple(ds_ensure_stream('{"name": "late"}'), array_agg(test.at(i) ORDER BY i), array_agg(i::float8 ORDER BY i)) FROM generate_series(0, 100000) i;
+	SELECT ds_downsample_streams()});
+test_cancelled('ds_append many times, late',
+	q{SELECT count(ds_append(s, i, test.at((i * 7919::bigint % 100000)::int), false)) AS appended FROM test.stream('late') s, generate_series(1, 300000) i},
+	q{SELECT count(*) = 400001 FROM ds_get_series(test.stream('late'), 'seconds')});
 test_cancelled('ds_delete_streams', q{SELECT ds_delete_streams() AS deleted},
 	q{SELECT count(*) = 0 FROM datastream.datapoints_milliseconds});
 

@@ -14,7 +14,7 @@ plan skip_all => 'needs /proc' unless -r '/proc/self/status';
 
 my $datapoints = 2_000_000;
 my $limit = 50;    # MB
-my $node = new_node('memory', conf => [ 'shared_buffers = 16MB', 'work_mem = 4MB', 'max_wal_size = 4GB' ]);
+my $node = new_node('memory', conf => [ 'shared_buffers = 16MB', 'jit = off', 'work_mem = 4MB', 'max_wal_size = 4GB' ]);
 
 $node->safe_psql(
 	'postgres', qq{
@@ -65,6 +65,11 @@ stays_small('reading', q{SELECT count(*) FROM ds_get_data(test.stream('label'), 
 stays_small('reading as series', q{SELECT count(*) FROM ds_get_series(test.stream('a'), 'days')}, q{SELECT count(*) FROM ds_get_series(test.stream('a'), 'seconds')});
 stays_small('reading buckets', q{SELECT count(*) FROM ds_get_data(test.stream('label'), 'hours')}, q{SELECT count(*) FROM ds_get_data(test.stream('a'), '10seconds')});
 stays_small('deleting', 'SELECT ds_delete_streams(\'{"name": "label"}\')', 'SELECT ds_delete_streams()');
+$node->safe_psql('postgres', q{SELECT count(ds_ensure_stream(jsonb_build_object('many', n))) FROM generate_series(1, 20000) n});
+stays_small('appending one by one to many streams', 'SELECT count(*) FROM ds_find_streams()',
+	q{SELECT count(ds_append(stream_id, n, test.at(n))) FROM generate_series(1, 10) n, ds_find_streams(filter => '$.many > 0')});
+stays_small('appending one by one, late', 'SELECT 1',
+	q{SELECT count(ds_append(stream_id, n, test.at(n % 99991), check_timestamp => false)) FROM ds_find_streams('{"many": 1}'), generate_series(1, 1000000) n});
 
 no_crash($node);
 $node->stop;
