@@ -21,7 +21,7 @@ sub warned
 	my ($sql) = @_;
 	my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql");
 
-	return $err =~ /(?:ERROR|WARNING):  (?!42602)(\w{5})/ ? $1 : 'nothing';
+	return $err =~ /(?:ERROR|WARNING):  (?!42602|TS101)(\w{5})/ ? $1 : 'nothing';
 }
 
 # Streams that have been silent for a while, or have not
