@@ -50,6 +50,7 @@
 #include "store_table.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 
 /* At most so many streams, and datapoints of all of them, are pending. */
@@ -111,7 +112,8 @@ typedef struct FlushRange
 	SubTransactionId subid;
 } FlushRange;
 
-static FlushRange *flushes = NULL;	/* of the statement in work, ascending */
+static FlushRange *flushes = NULL;	/* of the statement in work, and of those before
+									 * that have left cursors open; ascending */
 static int	nflushes = 0;
 static int	max_flushes = 0;
 
@@ -398,12 +400,14 @@ EndTransaction(XactEvent event, void *arg)
 }
 
 /*
- * To be called when a statement begins, in which no snapshot of one before is used.
+ * To be called when a statement begins.  Only a cursor may still read with a snapshot
+ * of one before.
  */
 void
 BeginPendingStatement(void)
 {
-	ForgetFlushes();
+	if (flushes != NULL && ThereAreNoReadyPortals())
+		ForgetFlushes();
 }
 
 void

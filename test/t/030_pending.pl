@@ -385,6 +385,33 @@ is(read_between("$rows, $append"), '5</n>f', 'a query that appends after it has 
 is(read_between("$append, $rows"), 'refused', 'a query that reads after it has appended is refused');
 is(read_between("$append, substring(query_to_xml('SELECT 7 AS n', true, false, '')::text FROM '[0-9]+</n>')"), 'f7</n>', 'but not if it reads something else');
 
+# The same for a cursor that is left open, in a later statement.
+my ($fetched, $refused);
+$node->psql(
+	'postgres', qq{
+	BEGIN;
+	CREATE FUNCTION count_appended() RETURNS bigint LANGUAGE plpgsql STABLE AS \$f\$
+	BEGIN
+		RETURN (SELECT sum(count) FROM ds_get_series('$appended', 'seconds', start => '2001-01-01'));
+	END \$f\$;
+	CREATE FUNCTION open_between() RETURNS text LANGUAGE plpgsql STABLE AS \$f\$
+	DECLARE
+		c refcursor := 'between';
+	BEGIN
+		OPEN c FOR SELECT count_appended();
+		RETURN '';
+	END \$f\$;
+	DO \$\$
+	BEGIN
+		FOR i IN 1..5 LOOP PERFORM ds_append('$appended'::uuid, i, '2001-01-01'); END LOOP;
+		PERFORM concat($append, query_to_xml('SELECT open_between()', true, false, ''));
+	END \$\$;
+	SELECT 'it is open';
+	FETCH between},
+	stdout => \$fetched, stderr => \$refused);
+is($fetched, 'it is open', 'a cursor that is left open shows nothing of that later');
+like($refused, qr/cannot read streams as they were between two appends/, 'but is refused');
+
 # Triggers on the tables see each datapoint.
 is( $node->safe_psql(
 		'postgres', q{
