@@ -176,11 +176,13 @@ MayBeInExpression(const QueryDesc *query)
 }
 
 /*
- * Ends a statement that a client has sent, or a part of it.
+ * Ends a statement that a client has sent, or a part of it; not a query in one.
  */
 static void
 EndStatement(void)
 {
+	if (depth > 1)
+		return;
 	FlushPending();
 	WarnOfFrozen();
 }
@@ -247,29 +249,46 @@ StartQuery(QueryDesc *query, int flags)
 		standard_ExecutorStart(query, flags);
 }
 
-static void
-RunQuery(RUN_PARAMETERS)
+/*
+ * Begins a query or a command.  Returns what EndQuery() wants.
+ */
+static ErrorContextCallback *
+BeginQuery(bool begins_statement)
 {
 	ErrorContextCallback *old_contexts = outer_contexts;
 
 	EndHalfSeen();
-	if (depth == 0)
+	if (depth == 0 && begins_statement)
 		BeginStatement();
 	outer_contexts = error_context_stack;
 	depth++;
+
+	return old_contexts;
+}
+
+static void
+EndQuery(ErrorContextCallback *old_contexts)
+{
+	depth--;
+	outer_contexts = old_contexts;
+}
+
+static void
+RunQuery(RUN_PARAMETERS)
+{
+	ErrorContextCallback *old_contexts = BeginQuery(true);
+
 	PG_TRY();
 	{
 		if (previous_run != NULL)
 			previous_run(RUN_ARGUMENTS);
 		else
 			standard_ExecutorRun(RUN_ARGUMENTS);
-		if (depth == 1)
-			EndStatement();
+		EndStatement();
 	}
 	PG_FINALLY();
 	{
-		depth--;
-		outer_contexts = old_contexts;
+		EndQuery(old_contexts);
 	}
 	PG_END_TRY();
 }
@@ -277,24 +296,19 @@ RunQuery(RUN_PARAMETERS)
 static void
 FinishQuery(QueryDesc *query)
 {
-	ErrorContextCallback *old_contexts = outer_contexts;
+	ErrorContextCallback *old_contexts = BeginQuery(false);
 
-	EndHalfSeen();
-	outer_contexts = error_context_stack;
-	depth++;
 	PG_TRY();
 	{
 		if (previous_finish != NULL)
 			previous_finish(query);
 		else
 			standard_ExecutorFinish(query);
-		if (depth == 1)
-			EndStatement();
+		EndStatement();
 	}
 	PG_FINALLY();
 	{
-		depth--;
-		outer_contexts = old_contexts;
+		EndQuery(old_contexts);
 		if (query->snapshot == appending_snapshot)
 			appending_snapshot = NULL;
 	}
@@ -302,31 +316,24 @@ FinishQuery(QueryDesc *query)
 }
 
 static void
-RunUtility(PlannedStmt *statement, const char *text, bool read_only_tree, ProcessUtilityContext context,
+RunUtility(PlannedStmt *plan, const char *text, bool read_only_tree, ProcessUtilityContext context,
 		   ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
-	ErrorContextCallback *old_contexts = outer_contexts;
+	ErrorContextCallback *old_contexts = BeginQuery(true);
 
-	EndHalfSeen();
-	if (depth == 0)
-		BeginStatement();
-	else
-		FlushPendingToRead(ActiveSnapshotSet() ? GetActiveSnapshot() : NULL);
-	outer_contexts = error_context_stack;
-	depth++;
 	PG_TRY();
 	{
+		if (depth > 1)
+			FlushPendingToRead(ActiveSnapshotSet() ? GetActiveSnapshot() : NULL);
 		if (previous_utility != NULL)
-			previous_utility(statement, text, read_only_tree, context, params, environment, dest, completion);
+			previous_utility(plan, text, read_only_tree, context, params, environment, dest, completion);
 		else
-			standard_ProcessUtility(statement, text, read_only_tree, context, params, environment, dest, completion);
-		if (depth == 1)
-			EndStatement();
+			standard_ProcessUtility(plan, text, read_only_tree, context, params, environment, dest, completion);
+		EndStatement();
 	}
 	PG_FINALLY();
 	{
-		depth--;
-		outer_contexts = old_contexts;
+		EndQuery(old_contexts);
 	}
 	PG_END_TRY();
 }
