@@ -312,8 +312,8 @@ LateRanges(const StreamDef *def, const DataBlock *sorted, StreamTime frozen_unti
 static bool
 AreNoted(const StreamProgress *progress, const TimeRange *ranges, int nranges)
 {
-	const TimeRange *noted = progress->ranges[RANGES_LATE];
-	int			nnoted = progress->nranges[RANGES_LATE];
+	const TimeRange *noted = progress->late;
+	int			nnoted = progress->nlate;
 
 	for (int i = 0; i < nranges; i++)
 	{
@@ -347,7 +347,7 @@ InsertLateRows(StreamHead *head, const DataBlock *rows, const StreamProgress *pr
 	if (nranges > 0)
 	{
 		if (!AreNoted(progress, ranges, nranges))
-			AddRanges(&head->def.id, RANGES_LATE, ranges, nranges);
+			AddLateRanges(&head->def.id, ranges, nranges);
 		MarkDue(head);
 	}
 	InsertDatapoints(head, sorted, 0, sorted->count);

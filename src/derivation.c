@@ -58,7 +58,7 @@ SaveDerivation(Derivation *derivation)
 		redone->count--;
 	if (redone->count > 0)
 	{
-		AddRanges(&head->def.id, RANGES_LATE, redone->ranges, redone->count);
+		AddLateRanges(&head->def.id, redone->ranges, redone->count);
 		MarkDue(head);
 		redone->count = 0;
 	}
@@ -427,8 +427,8 @@ HasChangedSource(const Derivation *derivation, const ChangeList *list)
  * are read, if that is not 0.  With "mend", what the stream has been derived to
  * before is compared with what its sources give, and put right.
  *
- * A change of the stream itself, and if it has come to another bucket, is added to "list", and the datapoints derived to
- * "datapoints", which may be NULL.
+ * If it changes itself, or comes to another bucket, that is added to "list", and the
+ * datapoints derived to "datapoints", which may be NULL.
  */
 DeriveOutcome
 BringUpToDate(const pg_uuid_t *id, ChangeList *list, bool backprocess, int max_blocks, bool mend,

@@ -525,8 +525,8 @@ static bool
 RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChanges *changes)
 {
 	const StreamDef *def = &head->def;
-	TimeRange  *late = progress->ranges[RANGES_LATE];
-	int			nlate = progress->nranges[RANGES_LATE];
+	TimeRange  *late = progress->late;
+	int			nlate = progress->nlate;
 	int			ndone = 0;
 
 	if (nlate == 0)
@@ -552,8 +552,8 @@ RedoLate(StreamHead *head, StreamProgress *progress, int max_blocks, LevelChange
 		ndone++;
 	}
 
-	ClearRanges(&def->id, RANGES_LATE);
-	AddRanges(&def->id, RANGES_LATE, late + ndone, nlate - ndone);
+	ClearLateRanges(&def->id);
+	AddLateRanges(&def->id, late + ndone, nlate - ndone);
 
 	return ndone < nlate;
 }
@@ -636,9 +636,9 @@ RedoLateBuckets(StreamHead *head, StreamProgress *progress, int max_blocks, Clos
 	StreamTime	new_first[GRANULARITY_COUNT];
 	bool		more;
 
-	if (progress->nranges[RANGES_LATE] == 0)
+	if (progress->nlate == 0)
 		return false;
-	if (!TouchesFirstBucket(def, progress->ranges[RANGES_LATE][0].from))
+	if (!TouchesFirstBucket(def, progress->late[0].from))
 		return RedoLate(head, progress, max_blocks, changes);
 
 	FindFirstBuckets(def, progress, old_first);

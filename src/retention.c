@@ -550,8 +550,8 @@ DeletableBefore(const StreamHead *head, const StreamProgress *progress, Granular
 		cutoff = Min(cutoff, BucketStart(level + 1, Max(head->latest, STREAM_TIME_MIN)));
 
 		/* Of late datapoints that wait, the buckets are to be made again. */
-		if (progress->nranges[RANGES_LATE] > 0)
-			cutoff = Min(cutoff, BucketStart(level + 1, progress->ranges[RANGES_LATE][0].from));
+		if (progress->nlate > 0)
+			cutoff = Min(cutoff, BucketStart(level + 1, progress->late[0].from));
 	}
 	if (head->contributes)
 		cutoff = Min(cutoff, NeededFrom(head, level));

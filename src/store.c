@@ -778,7 +778,7 @@ AppendDatapoints(StreamHead *head, const DataBlock *rows, int from, int to)
 	{
 		TimeRange	late = {rows->times[from], Min(rows->times[to - 1], frozen_until - 1)};
 
-		AddRanges(&head->def.id, RANGES_LATE, &late, 1);
+		AddLateRanges(&head->def.id, &late, 1);
 		MarkDue(head);
 	}
 

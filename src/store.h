@@ -68,21 +68,14 @@ typedef struct TimeRange
 	StreamTime	to;
 } TimeRange;
 
-/* The lists of ranges that wait for maintenance */
-typedef enum RangeList
-{
-	RANGES_LATE					/* to be downsampled again */
-} RangeList;
-
-#define RANGE_LIST_COUNT	(RANGES_LATE + 1)
-
 /* How far maintenance has come */
 typedef struct StreamProgress
 {
 	StreamTime	until[GRANULARITY_COUNT];	/* end of the last closed bucket, or
 											 * STREAM_TIME_NONE */
-	TimeRange  *ranges[RANGE_LIST_COUNT];	/* ascending, apart from each other */
-	int			nranges[RANGE_LIST_COUNT];
+	TimeRange  *late;			/* to be downsampled again, ascending, apart
+								 * from each other */
+	int			nlate;
 	StreamTime	active_at;		/* by the clock: when something new was found
 								 * last, or STREAM_TIME_NONE */
 	StreamTime	seen_latest;	/* the latest datapoint then, or
@@ -134,8 +127,8 @@ extern void SaveDownsampledUntil(const pg_uuid_t *id, const StreamProgress *prog
 extern void SaveExpiredUntil(const pg_uuid_t *id, StreamTime expired_until);
 extern void SaveDerived(const pg_uuid_t *id);
 extern void MarkBehind(const pg_uuid_t *ids, int nids);
-extern void AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges);
-extern void ClearRanges(const pg_uuid_t *id, RangeList list);
+extern void AddLateRanges(const pg_uuid_t *id, const TimeRange *ranges, int nranges);
+extern void ClearLateRanges(const pg_uuid_t *id);
 
 /*
  * What has changed in a stream that others derive from.  Those who write

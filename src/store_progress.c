@@ -16,36 +16,24 @@
 #include "utils/uuid.h"
 #include "wakeup.h"
 
-/* A list of ranges that grows longer than this becomes one range. */
-#define RANGE_LIST_MAX	"64"
+/* Late ranges that get more than this become one. */
+#define LATE_RANGES_MAX	"64"
 
-#define RANGE_ARRAYS(list) \
-	"ARRAY(SELECT pg_catalog.lower(r) FROM pg_catalog.unnest(" list ") r)," \
-	"ARRAY(SELECT pg_catalog.upper(r) FROM pg_catalog.unnest(" list ") r)"
-
-/* Attributes of PROGRESS_QUERY; each list of ranges has two */
+/* Attributes of PROGRESS_QUERY */
 #define PROGRESS_UNTIL			1
 #define PROGRESS_ACTIVE_AT		2
 #define PROGRESS_SEEN_LATEST	3
 #define PROGRESS_EXPIRED_UNTIL	4
 #define PROGRESS_PENDING		5
 #define PROGRESS_BEHIND			6
-#define PROGRESS_RANGES			7
+#define PROGRESS_LATE_FROM		7
+#define PROGRESS_LATE_TO		8
 
 #define PROGRESS_QUERY \
 	"SELECT downsampled_until, active_at, seen_latest, expired_until, pending_backprocess, behind, " \
-	RANGE_ARRAYS("late") \
+	"ARRAY(SELECT pg_catalog.lower(r) FROM pg_catalog.unnest(late) r)," \
+	"ARRAY(SELECT pg_catalog.upper(r) FROM pg_catalog.unnest(late) r)" \
 	" FROM datastream.progress WHERE stream_id OPERATOR(pg_catalog.=) $1"
-
-#define ADD_RANGES(list) \
-	"UPDATE datastream.progress p SET " list " = CASE" \
-	" WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.unnest(n.ranges)) OPERATOR(pg_catalog.<=) " RANGE_LIST_MAX \
-	" THEN n.ranges ELSE pg_catalog.tstzmultirange(pg_catalog.range_merge(n.ranges)) END" \
-	" FROM (SELECT q.stream_id, q." list " OPERATOR(pg_catalog.+)" \
-	" (SELECT pg_catalog.range_agg(pg_catalog.tstzrange(x.f, x.t, '[]'))" \
-	" FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) x(f, t)) AS ranges" \
-	" FROM datastream.progress q WHERE q.stream_id OPERATOR(pg_catalog.=) $1) n" \
-	" WHERE p.stream_id OPERATOR(pg_catalog.=) n.stream_id"
 
 /*
  * A time that may be null, of a result's only row.
@@ -134,8 +122,12 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 	static const Oid argtypes[] = {UUIDOID};
 	Datum		values[1];
 	StreamTime *until;
+	StreamTime *from;
+	StreamTime *to;
 	StreamTime	furthest;
 	int			nuntil;
+	int			nfrom;
+	int			nto;
 	bool		isnull;
 
 	values[0] = UUIDPGetDatum(id);
@@ -168,21 +160,15 @@ FetchProgress(PlanSlot *slot, const char *query, const pg_uuid_t *id, bool read_
 		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
 								   PROGRESS_BEHIND, &isnull));
 
-	for (int list = 0; list < RANGE_LIST_COUNT; list++)
+	from = ResultTimes(PROGRESS_LATE_FROM, &nfrom);
+	to = ResultTimes(PROGRESS_LATE_TO, &nto);
+	progress->nlate = Min(nfrom, nto);
+	progress->late = palloc(sizeof(TimeRange) * (progress->nlate + 1));
+	for (int i = 0; i < progress->nlate; i++)
 	{
-		int			nfrom;
-		int			nto;
-		StreamTime *from = ResultTimes(PROGRESS_RANGES + 2 * list, &nfrom);
-		StreamTime *to = ResultTimes(PROGRESS_RANGES + 2 * list + 1, &nto);
-
-		progress->nranges[list] = Min(nfrom, nto);
-		progress->ranges[list] = palloc(sizeof(TimeRange) * (progress->nranges[list] + 1));
-		for (int i = 0; i < progress->nranges[list]; i++)
-		{
-			/* A bound that is missing is one that somebody set to infinity. */
-			progress->ranges[list][i].from = Max(from[i], STREAM_TIME_MIN);
-			progress->ranges[list][i].to = to[i] == STREAM_TIME_NONE ? STREAM_TIME_MAX : to[i];
-		}
+		/* A bound that is missing is one that somebody set to infinity. */
+		progress->late[i].from = Max(from[i], STREAM_TIME_MIN);
+		progress->late[i].to = to[i] == STREAM_TIME_NONE ? STREAM_TIME_MAX : to[i];
 	}
 	SPI_freetuptable(SPI_tuptable);
 
@@ -344,15 +330,13 @@ MarkBehind(const pg_uuid_t *ids, int nids)
 }
 
 /*
- * Adds closed ranges to a list of those that wait for maintenance.
+ * Adds closed ranges to those that are to be downsampled again.  Where they get too
+ * many, they become one.
  */
 void
-AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nranges)
+AddLateRanges(const pg_uuid_t *id, const TimeRange *ranges, int nranges)
 {
-	static PlanSlot slots[RANGE_LIST_COUNT];
-	static const char *queries[RANGE_LIST_COUNT] = {
-		[RANGES_LATE] = ADD_RANGES("late")
-	};
+	static PlanSlot slot;
 	static const Oid argtypes[] = {UUIDOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID};
 	Datum		values[3];
 	Datum	   *from;
@@ -374,23 +358,30 @@ AddRanges(const pg_uuid_t *id, RangeList list, const TimeRange *ranges, int nran
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	values[2] = PointerGetDatum(construct_array(to, nranges, TIMESTAMPTZOID, sizeof(TimestampTz),
 												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	UpdateProgress(&slots[list], queries[list], 3, argtypes, values, NULL);
+	UpdateProgress(&slot,
+				   "UPDATE datastream.progress p SET late = CASE"
+				   " WHEN (SELECT pg_catalog.count(*) FROM pg_catalog.unnest(n.ranges)) OPERATOR(pg_catalog.<=) " LATE_RANGES_MAX
+				   " THEN n.ranges ELSE pg_catalog.tstzmultirange(pg_catalog.range_merge(n.ranges)) END"
+				   " FROM (SELECT q.stream_id, q.late OPERATOR(pg_catalog.+)"
+				   " (SELECT pg_catalog.range_agg(pg_catalog.tstzrange(x.f, x.t, '[]'))"
+				   " FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) x(f, t)) AS ranges"
+				   " FROM datastream.progress q WHERE q.stream_id OPERATOR(pg_catalog.=) $1) n"
+				   " WHERE p.stream_id OPERATOR(pg_catalog.=) n.stream_id",
+				   3, argtypes, values, NULL);
 }
 
 /*
- * Empties a list of ranges.
+ * Notes that nothing is to be downsampled again.
  */
 void
-ClearRanges(const pg_uuid_t *id, RangeList list)
+ClearLateRanges(const pg_uuid_t *id)
 {
-	static PlanSlot slots[RANGE_LIST_COUNT];
-	static const char *queries[RANGE_LIST_COUNT] = {
-		[RANGES_LATE] = "UPDATE datastream.progress SET late = '{}'"
-		" WHERE stream_id OPERATOR(pg_catalog.=) $1"
-	};
+	static PlanSlot slot;
 	static const Oid argtypes[] = {UUIDOID};
 	Datum		values[1];
 
 	values[0] = UUIDPGetDatum(id);
-	UpdateProgress(&slots[list], queries[list], 1, argtypes, values, NULL);
+	UpdateProgress(&slot,
+				   "UPDATE datastream.progress SET late = '{}' WHERE stream_id OPERATOR(pg_catalog.=) $1",
+				   1, argtypes, values, NULL);
 }
